@@ -1,0 +1,48 @@
+#!/bin/sh
+# ./bmx: makes .venv with the pinned requirements when they changed, then runs the command line in ops/.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+venv=$root/.venv
+
+fail() {
+    printf 'bmx: %s\n' "$1" >&2
+    exit 1
+}
+
+find_python() {
+    for candidate in "${BMX_PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
+        if command -v "$candidate" >/dev/null 2>&1 &&
+            "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail 'needs Python 3.11 or newer with venv and pip (on Debian: apt-get install python3-venv); set BMX_PYTHON to name one.'
+}
+
+# Installs requirements/$1.txt unless the stamp says that this very file is installed already.
+install() {
+    wanted=$(cksum <"$root/requirements/$1.txt")
+    stamp=$venv/.installed-$1
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+        return
+    fi
+    printf 'bmx: installing requirements/%s.txt into .venv (once; needs the package index)\n' "$1" >&2
+    if [ ! -x "$venv/bin/uv" ]; then
+        [ -x "$venv/bin/pip" ] || "$(find_python)" -m venv "$venv" || fail 'could not make .venv; see the lines above.'
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$root/requirements/uv.txt" >&2 ||
+            fail 'could not install uv; set-up needs the network once. Nothing half-made is used: run the same command again.'
+    fi
+    "$venv/bin/uv" pip install --python "$venv/bin/python" --require-hashes -r "$root/requirements/$1.txt" >&2 ||
+        fail "could not install requirements/$1.txt; set-up needs the network once. Run the same command again."
+    printf '%s\n' "$wanted" >"$stamp"
+}
+
+# `test` needs the test tools as well; they include everything that the other commands need.
+case "${1-}" in
+test) install dev ;;
+*) [ -f "$venv/.installed-dev" ] && [ "$(cat "$venv/.installed-dev")" = "$(cksum <"$root/requirements/dev.txt")" ] || install local ;;
+esac
+
+PYTHONPATH=$root exec "$venv/bin/python" -m ops "$@"
