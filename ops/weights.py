@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from handlers.image_processor.models import MANIFEST, Model, Source, WrongWeightsError, load, verify
+from ops import paths
 
 CONNECT_TIMEOUT = 10.0
 """Seconds without a byte after which a source counts as out of reach."""
@@ -42,12 +43,6 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-def default_cache() -> Path:
-    """`$XDG_CACHE_HOME/bluemoxon`, or `~/.cache/bluemoxon`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "bluemoxon"
-
-
 def ensure(
     model: str | None = None,
     cache: Path | None = None,
@@ -61,7 +56,7 @@ def ensure(
     model : str, optional
         The model's key in the manifest; its default if not given.
     cache : Path, optional
-        Folder of the weight files, made if need be; `default_cache()` if not given.
+        Folder of the weight files, made if need be; `ops.paths.cache()` if not given.
     on_progress : callable, optional
         Called with a `Progress` while fetching; never called when the cache holds the file.
     manifest : Path
@@ -75,7 +70,7 @@ def ensure(
         The manifest does not name that model.
     """
     entry = load(model, manifest)
-    folder = cache or default_cache()
+    folder = cache or paths.cache()
     target = folder / entry.file
     tried: list[str] = []
     if target.exists():
