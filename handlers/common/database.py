@@ -1,0 +1,237 @@
+"""Connections to PostgreSQL whose address and login are read from Secrets Manager at run time.
+
+A failed login reads the secret once more, because a rotation may have changed it since; the address is never
+built by interpolation, because passwords contain ``% # ? : [ ] /``; no message or ``repr`` holds a password.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
+
+from handlers.common.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 15
+# A function that Lambda freezes or kills inside a transaction would otherwise hold its book's lock for hours.
+IDLE_IN_TRANSACTION_SECONDS = 30
+# Shorter than the idle time after which NAT gateways and RDS forget a connection (350 s).
+RECYCLE_SECONDS = 300
+HIGHEST_PORT = 65535
+
+
+class SecretError(RuntimeError):
+    """A secret cannot be read, or does not say what it must."""
+
+
+class DatabaseUnavailableError(RuntimeError):
+    """The database refuses the login, or does not answer in time."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where the database is and who logs in."""
+
+    host: str
+    port: int
+    database: str
+    username: str
+    password: str = field(repr=False)
+
+
+def read_login(secrets: SecretsManagerClient, secret_arn: str) -> Login:
+    """Read the contract's secret, and the credentials' secret where it points at one.
+
+    Parameters
+    ----------
+    secrets
+        Client of Secrets Manager.
+    secret_arn
+        The secret with ``host``, ``port`` and ``database`` (or ``dbname``), and either ``username`` and ``password``
+        or ``credentials_secret_arn``, the secret that RDS itself keeps and rotates.
+
+    Raises
+    ------
+    SecretError
+        A secret is not readable, not a JSON object, or lacks a key. The message names the secret and the key.
+    """
+    contract = _read_secret(secrets, secret_arn)
+    credentials, credentials_arn = contract, secret_arn
+    if contract.get("credentials_secret_arn"):
+        credentials_arn = str(contract["credentials_secret_arn"])
+        credentials = _read_secret(secrets, credentials_arn)
+    return Login(
+        host=_text(contract, secret_arn, "host"),
+        port=_port(contract, secret_arn),
+        database=_text(contract, secret_arn, "database", "dbname"),
+        username=_text(credentials, credentials_arn, "username"),
+        password=_text(credentials, credentials_arn, "password"),
+    )
+
+
+def _read_secret(secrets: SecretsManagerClient, arn: str) -> Mapping[str, Any]:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already
+
+    try:
+        text = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    except (BotoCoreError, ClientError) as error:
+        raise SecretError(f"the secret {arn} cannot be read: {error}") from error
+    except KeyError:
+        raise SecretError(f"the secret {arn} is binary; it must be a JSON object") from None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        # Not chained: a JSONDecodeError carries the document, which is the secret.
+        raise SecretError(f"the secret {arn} is not JSON; it must be a JSON object") from None
+    if not isinstance(value, dict):
+        raise SecretError(f"the secret {arn} is not a JSON object")
+    return value
+
+
+def _text(secret: Mapping[str, Any], arn: str, *names: str) -> str:
+    for name in names:
+        value = secret.get(name)
+        if isinstance(value, str) and value:
+            return value
+    raise SecretError(f"the secret {arn} has no text under {' or '.join(map(repr, names))}")
+
+
+def _port(secret: Mapping[str, Any], arn: str) -> int:
+    value = secret.get("port")
+    try:
+        port = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else 0
+    except ValueError:
+        port = 0
+    if not 0 < port <= HIGHEST_PORT:
+        raise SecretError(f"the secret {arn} has no port number under 'port'")
+    return port
+
+
+class Database:
+    """The database of this deployment: a pool of one connection, made on first use.
+
+    Parameters
+    ----------
+    settings
+        The secret's ARN and the TLS mode.
+    secrets
+        Client of Secrets Manager; the process's own if not given.
+    connect_seconds, statement_seconds
+        How long a connection may take to come about, and a statement to answer. A migration passes a longer one.
+    """
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        secrets: SecretsManagerClient | None = None,
+        *,
+        connect_seconds: int = CONNECT_SECONDS,
+        statement_seconds: int = STATEMENT_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._connect_seconds = connect_seconds
+        self._statement_seconds = statement_seconds
+        self._login: Login | None = None
+        self.engine = sa.create_engine(
+            "postgresql+psycopg://",
+            creator=self._connect,
+            poolclass=QueuePool,
+            # A function serves one request at a time; the second is for a statement beside a transaction.
+            pool_size=1,
+            max_overflow=1,
+            pool_timeout=connect_seconds,
+            pool_pre_ping=True,
+            pool_recycle=RECYCLE_SECONDS,
+            hide_parameters=True,
+        )
+
+    def __repr__(self) -> str:
+        return f"Database({self._settings.secret_arn!r})"
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Open a transaction; it is committed at the end of the block, rolled back if the block raises.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            No connection within the time limit, or the login was refused with a secret just read.
+        SecretError
+            The secret is unreadable.
+        """
+        with self.engine.begin() as connection:
+            yield connection
+
+    def ping(self) -> None:
+        """Prove that a login works; raises as `begin` does."""
+        with self.begin() as connection:
+            connection.execute(sa.select(1))
+
+    def dispose(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+    def _read_login(self) -> Login:
+        if self._secrets is None:
+            from handlers.common.aws import client  # noqa: PLC0415
+
+            self._secrets = client("secretsmanager")
+        return read_login(self._secrets, self._settings.secret_arn)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        tried = self._login or self._read_login()
+        try:
+            connection = self._open(tried)
+        except psycopg.OperationalError as error:
+            # libpq gives a failed connection no SQLSTATE and words it in the server's language. So the question is not
+            # "was it the password?" but "does the secret say something else by now?".
+            self._login = None
+            current = self._read_login()
+            if current == tried:
+                raise self._unavailable(tried, error) from error
+            tried = current
+            try:
+                connection = self._open(current)
+            except psycopg.OperationalError as second:
+                raise self._unavailable(current, second) from second
+        self._login = tried
+        return connection
+
+    def _open(self, login: Login) -> psycopg.Connection[Any]:
+        milliseconds = 1000
+        return psycopg.connect(
+            host=login.host,
+            port=login.port,
+            dbname=login.database,
+            user=login.username,
+            password=login.password,
+            sslmode=self._settings.sslmode,
+            sslrootcert=self._settings.sslrootcert,
+            connect_timeout=self._connect_seconds,
+            # Packets without an answer end the connection; a statement's own limit is the server's business and
+            # cannot help when the server is gone.
+            tcp_user_timeout=self._statement_seconds * milliseconds,
+            options=(
+                f"-c statement_timeout={self._statement_seconds * milliseconds}"
+                f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS * milliseconds}"
+                " -c timezone=UTC"
+            ),
+        )
+
+    def _unavailable(self, login: Login, error: psycopg.OperationalError) -> DatabaseUnavailableError:
+        reason = " ".join(str(error).replace(login.password, "***").split())
+        return DatabaseUnavailableError(
+            f"no connection to the database {login.database!r} at {login.host}:{login.port} as {login.username!r} "
+            f"(limit {self._connect_seconds} s): {reason}"
+        )

@@ -1,0 +1,68 @@
+"""Messages to the flows' queues, addressed by the queue's name as the program declares it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+class QueueError(RuntimeError):
+    """A message could not be sent."""
+
+
+class Queues:
+    """Sends messages; remembers the queues' addresses for the life of the process."""
+
+    def __init__(self, sqs: SQSClient | None = None) -> None:
+        self._client = sqs
+        self._urls: dict[str, str] = {}
+
+    def send(self, queue_name: str, body: Mapping[str, Any]) -> str:
+        """Send one message and return its id.
+
+        Parameters
+        ----------
+        queue_name
+            Name, not address: the declaration knows the name before the queue exists.
+        body
+            The message's body by the flow's contract; sent as compact JSON.
+
+        Raises
+        ------
+        QueueError
+            SQS refused or did not answer. Names the queue, and what AWS's answer leaves open.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already
+
+        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+        try:
+            return self._sqs().send_message(QueueUrl=self._url(queue_name), MessageBody=text)["MessageId"]
+        except (BotoCoreError, ClientError) as error:
+            # A queue that was made again has another address on some endpoints; ask anew next time.
+            self._urls.pop(queue_name, None)
+            raise QueueError(f"no message could be sent to the queue {queue_name}: {_words(error)}") from error
+
+    def _sqs(self) -> SQSClient:
+        if self._client is None:
+            from handlers.common.aws import client  # noqa: PLC0415
+
+            self._client = client("sqs")
+        return self._client
+
+    def _url(self, queue_name: str) -> str:
+        if queue_name not in self._urls:
+            self._urls[queue_name] = self._sqs().get_queue_url(QueueName=queue_name)["QueueUrl"]
+        return self._urls[queue_name]
+
+
+def _words(error: Exception) -> str:
+    response = getattr(error, "response", {})
+    code = str(response.get("Error", {}).get("Code", ""))
+    if "NonExistentQueue" in code or "QueueDoesNotExist" in code:
+        # SQS gives the same answer to a caller that may not ask.
+        return f"{error} (it is not there, or this role lacks sqs:GetQueueUrl on it)"
+    return str(error)
