@@ -1,0 +1,1 @@
+"""The `bmx` command line: one module a subject, `cli.py` has the commands."""

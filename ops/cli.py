@@ -1,0 +1,164 @@
+"""The commands of `./bmx`; each does its work in a module of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from ops.errors import UserError
+
+app = typer.Typer(
+    name="bmx",
+    help="BlueMoxon's worker flows: run them on this machine, deploy them, look after them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(keys_app, name="keys")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the API on 127.0.0.1; 0 takes a free one.")]
+Config = Annotated[list[str] | None, typer.Option("--config", "-c", metavar="KEY=VALUE", help="Configuration of this operation only.")]
+Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", "-t", metavar="URN", help="Only these: URNs, * and ** as in Pulumi, flow:KEY for one flow."),
+]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", metavar="URN", help="All but these; same form as --target.")]
+Dependents = Annotated[bool, typer.Option("--target-dependents", help="Also what depends on the targets.")]
+
+
+def main() -> None:
+    """Run the command line; a `UserError` becomes two lines on standard error and its exit code."""
+    try:
+        app()
+    except UserError as error:
+        console = Console(stderr=True, highlight=False)
+        console.print(f"bmx: {error.message}", markup=False, soft_wrap=True)
+        if error.fix:
+            console.print(f"     {error.fix}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+@app.command(epilog="Example: ./bmx run            Example: ./bmx run photo.jpg --json")
+def run(
+    photos: Annotated[list[Path] | None, typer.Argument(help="Photographs (JPEG, PNG, WebP); the samples where none is named.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures [default: out/].")] = None,
+    port: Port = 0,
+    as_json: Json = False,
+) -> None:
+    """Deploy to an embedded cloud, push photographs through the image flow, write the results, stop everything."""
+    from ops import commands  # noqa: PLC0415 (moto and gRPC take a second to import; --help must not wait for them)
+
+    raise typer.Exit(commands.run(photos or [], out, port, as_json=as_json))
+
+
+@app.command(epilog="Example: ./bmx up --port 8080")
+def up(
+    photos: Annotated[list[Path] | None, typer.Argument(help="Photographs to push through at the start [default: none].")] = None,
+    port: Port = 0,
+) -> None:
+    """Start the embedded cloud, deploy, and stay until Ctrl-C; prints the API's address and its key once."""
+    from ops import commands  # noqa: PLC0415
+
+    raise typer.Exit(commands.up(photos or [], port))
+
+
+@app.command(epilog="Example: ./bmx preview --target flow:image_processing --json")
+def preview(
+    target: Target = None,
+    exclude: Exclude = None,
+    target_dependents: Dependents = False,
+    config: Config = None,
+    expect_no_changes: Annotated[bool, typer.Option("--expect-no-changes", help="Exit 1 if anything would change.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what `deploy` would do to the cloud that `./bmx up` keeps running."""
+    _operate("preview", target, exclude, config, target_dependents, as_json, expect_no_changes=expect_no_changes)
+
+
+@app.command(epilog="Example: ./bmx deploy --exclude '**rds/instance:Instance**'")
+def deploy(
+    target: Target = None,
+    exclude: Exclude = None,
+    target_dependents: Dependents = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Deploy the program to the cloud that `./bmx up` keeps running."""
+    _operate("up", target, exclude, config, target_dependents, as_json)
+
+
+@app.command(epilog="Example: ./bmx destroy --target flow:image_processing")
+def destroy(
+    target: Target = None,
+    exclude: Exclude = None,
+    target_dependents: Dependents = False,
+    config: Config = None,
+    run_program: Annotated[bool, typer.Option("--run-program", help="Run the program, so that its delete hooks can speak.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete what was deployed; what is protected refuses."""
+    _operate("destroy", target, exclude, config, target_dependents, as_json, run_program=run_program)
+
+
+@app.command(epilog="Example: ./bmx test            Example: ./bmx test unit program            Example: ./bmx test --all")
+def test(
+    suites: Annotated[list[str] | None, typer.Argument(help="Suites to run [default: all that are not slow].")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Slow tests and benchmarks too; what CI calls.")] = False,
+    keyword: Annotated[str, typer.Option("-k", help="Only tests whose names match, as in pytest.")] = "",
+) -> None:
+    """Lint, type-check and test; says each suite's share of the time and what was skipped, by name."""
+    from ops import testing  # noqa: PLC0415
+
+    raise typer.Exit(testing.run(suites or [], everything=everything, keyword=keyword))
+
+
+@keys_app.command("add", epilog="Example: ./bmx keys add alice")
+def keys_add(
+    name: Annotated[str, typer.Argument(help="Who or what will use the key.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Give an existing name a new key.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a key for the API of the running local stack and print it, this once."""
+    from ops import commands  # noqa: PLC0415
+
+    key = commands.add_key(name, replace=replace)
+    _print(json.dumps({"name": name, "key": key}) if as_json else key)
+
+
+def _operate(
+    kind: str,
+    target: list[str] | None,
+    exclude: list[str] | None,
+    config: list[str] | None,
+    target_dependents: bool,
+    as_json: bool,
+    *,
+    expect_no_changes: bool = False,
+    run_program: bool = False,
+) -> NoReturn:
+    from ops import commands  # noqa: PLC0415
+
+    if target and exclude:
+        raise UserError("--target and --exclude cannot be used together.")
+    request = commands.Request(
+        kind=kind,
+        targets=target or [],
+        excludes=exclude or [],
+        overrides=config or [],
+        target_dependents=target_dependents,
+        run_program=run_program,
+        expect_no_changes=expect_no_changes,
+    )
+    raise typer.Exit(commands.operate(request, as_json=as_json))
+
+
+def _print(text: str) -> None:
+    typer.echo(text)

@@ -1,0 +1,89 @@
+"""The API as a caller sees it: requests with a key, problems as sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from ops.errors import UserError
+
+
+class ApiError(UserError):
+    """The API refused a request; the message is its problem document's sentence."""
+
+
+class ApiClient:
+    """Calls the API at `url` with `key`; never goes through a proxy.
+
+    Parameters
+    ----------
+    url
+        The API's address, without a trailing slash.
+    key
+        Value of the `X-API-Key` header.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["X-API-Key"] = key
+
+    def create_book(self, title: str) -> dict[str, Any]:
+        """POST /api/v1/books."""
+        return self._call("POST", "/api/v1/books", {"title": title})
+
+    def book(self, book_id: int) -> dict[str, Any]:
+        """GET /api/v1/books/{id}."""
+        return self._call("GET", f"/api/v1/books/{book_id}")
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """GET /api/v1/image-jobs/{id}."""
+        return self._call("GET", f"/api/v1/image-jobs/{job_id}")
+
+    def upload(self, book_id: int, photo: Path, content_type: str) -> dict[str, Any]:
+        """Reserve, put the bytes, complete; return the answer of `…/complete` (image and job)."""
+        reserved = self._call(
+            "POST",
+            f"/api/v1/books/{book_id}/images",
+            {"filename": photo.name, "content_type": content_type, "size": photo.stat().st_size},
+        )
+        upload = reserved["upload"]
+        with photo.open("rb") as stream:
+            answer = self._session.post(
+                upload["url"],
+                data=upload["fields"],
+                files={"file": (photo.name, stream, content_type)},
+                headers={"X-API-Key": None},  # the storage is another service and must not see the key
+                timeout=120,
+            )
+        if not answer.ok:
+            raise ApiError(f"{photo.name}: the storage refused the upload (HTTP {answer.status_code}): {answer.text[:300]}")
+        return self._call("POST", f"/api/v1/books/{book_id}/images/{reserved['image_id']}/complete")
+
+    def fetch(self, url: str) -> bytes:
+        """Return the bytes behind a presigned URL."""
+        answer = self._session.get(url, headers={"X-API-Key": None}, timeout=60)
+        if not answer.ok:
+            raise ApiError(f"The storage refused to hand out a picture (HTTP {answer.status_code}).")
+        return answer.content
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            answer = self._session.request(method, self.url + path, json=body, timeout=60)
+        except requests.RequestException as error:
+            raise ApiError(f"The API at {self.url} does not answer: {error}", exit_code=1) from error
+        if not answer.ok:
+            raise ApiError(f"{method} {path}: HTTP {answer.status_code}: {_sentence(answer)}", exit_code=1)
+        result: dict[str, Any] = answer.json()
+        return result
+
+
+def _sentence(answer: requests.Response) -> str:
+    try:
+        problem = answer.json()
+    except ValueError:
+        return answer.text[:300]
+    return str(problem.get("detail") or problem.get("title") or problem.get("message") or problem)

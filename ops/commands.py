@@ -1,0 +1,166 @@
+"""What the commands do, put together from the modules that know how."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from local import offline
+from local.cloud import Cloud, CloudAlreadyUp, Ports
+from local.engine import Options, Outcome
+from ops import images, keys, photos, targets
+from ops import run as runs
+from ops.client import ApiClient
+from ops.display import print_outcome
+from ops.errors import UserError
+from ops.local_stack import LocalStack, running
+from ops.paths import HOME, OUT
+
+
+@dataclass(frozen=True)
+class Request:
+    """One operation on the running local stack, as the command line asks for it."""
+
+    kind: str
+    targets: Sequence[str] = ()
+    excludes: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    target_dependents: bool = False
+    run_program: bool = False
+    expect_no_changes: bool = False
+
+
+@dataclass
+class Session:
+    """An embedded cloud of this process with the program deployed to it."""
+
+    cloud: Cloud
+    stack: LocalStack
+    url: str = ""
+    key: str = field(default="", repr=False)
+
+
+def run(paths: Sequence[Path], out: Path | None, port: int, *, as_json: bool) -> int:
+    """Push photographs through the flow and stop; 0 when every one ended as it must, else 1."""
+    chosen = photos.chosen(paths)
+    folder = out or OUT
+    console = Console(stderr=as_json)
+    with _session(console, port, key_name="run") as session:
+        results = runs.process(ApiClient(session.url, session.key), chosen, folder, console)
+    mean = runs.mean_iou(results)
+    if as_json:
+        print(json.dumps({"results": [runs.record(r) for r in results], "mean_iou": mean}, indent=2))  # noqa: T201
+    else:
+        console.print(runs.table(results))
+        if mean is not None:
+            console.print(f"mean IoU over the samples whose true mask is known: {mean:.4f}")
+        console.print(f"pictures and thumbnails: {escape(str(folder))}", soft_wrap=True)
+    return 0 if all(result.as_expected for result in results) else 1
+
+
+def up(paths: Sequence[Path], port: int) -> int:
+    """Keep the cloud until Ctrl-C; 0 after a clean stop."""
+    chosen = photos.chosen(paths) if paths else []
+    console = Console()
+    with _session(console, port, key_name="up") as session:
+        if chosen:
+            console.print(runs.table(runs.process(ApiClient(session.url, session.key), chosen, OUT, console)))
+        console.print(f"API:  {session.url}", soft_wrap=True)
+        console.print(f"key:  {session.key}   (header X-API-Key; shown this once, more by ./bmx keys add NAME)", soft_wrap=True)
+        console.print("From another terminal: ./bmx preview, ./bmx deploy, ./bmx destroy. Ctrl-C stops.")
+        _until_interrupted()
+        console.print("stopping")
+    return 0
+
+
+def operate(request: Request, *, as_json: bool) -> int:
+    """Preview, deploy or destroy on the running cloud; 0 when it went through."""
+    stack = running()
+    offline.install()
+    flows = [flow["key"] for flow in stack.output("flows")] if _names_a_flow(request) else []
+    options = Options(
+        kind=request.kind,
+        targets=targets.expand(request.targets, flows),
+        excludes=targets.expand(request.excludes, flows),
+        target_dependents=request.target_dependents,
+        run_program=request.run_program,
+    )
+    outcome = stack.run(options, request.overrides)
+    if as_json:
+        print(json.dumps(outcome.to_json(), indent=2))  # noqa: T201
+    else:
+        print_outcome(Console(), outcome, done=request.kind != "preview")
+    changed = any(count for op, count in outcome.changes.items() if op != "same")
+    return 1 if not outcome.ok or (request.expect_no_changes and changed) else 0
+
+
+def add_key(name: str, *, replace: bool) -> str:
+    """Make a key for the running stack's API and return it."""
+    stack = running()
+    return keys.add(stack.info.client("secretsmanager"), stack.output("api_keys_secret_arn"), name, replace=replace)
+
+
+def _names_a_flow(request: Request) -> bool:
+    return any(target.startswith("flow:") for target in (*request.targets, *request.excludes))
+
+
+@contextmanager
+def _session(console: Console, port: int, key_name: str) -> Iterator[Session]:
+    """Set up, start the cloud, deploy, make a key; stop everything at the end, however it comes."""
+    worker = images.worker_image(console)
+    offline.install()
+    try:
+        cloud = Cloud(HOME, ports=Ports(gateway=port))
+        with _announced(console, "starting the embedded cloud"):
+            cloud.start()
+    except CloudAlreadyUp as error:
+        raise UserError(f"{error}", "Stop it with Ctrl-C in its terminal, or use ./bmx deploy with it.", exit_code=1) from error
+    try:
+        if cloud.notice:
+            console.print(cloud.notice)
+        stack = LocalStack(cloud.info, worker)
+        with _announced(console, "deploying the local stack"):
+            outcome = stack.run(Options(kind="up"))
+        _require(outcome, console)
+        key = keys.add(cloud.client("secretsmanager"), stack.output("api_keys_secret_arn"), key_name)
+        yield Session(cloud, stack, cloud.gateway_url, key)
+    finally:
+        cloud.stop()
+
+
+def _require(outcome: Outcome, console: Console) -> None:
+    if not outcome.ok:
+        print_outcome(console, outcome, done=True)
+        raise UserError("The local stack could not be deployed; the lines above say why.", exit_code=1)
+
+
+@contextmanager
+def _announced(console: Console, what: str) -> Iterator[None]:
+    began = time.monotonic()
+    with console.status(what):
+        yield
+    console.print(f"{what}: {time.monotonic() - began:.1f} s")
+
+
+def _until_interrupted() -> None:
+    """Return on Ctrl-C or SIGTERM."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, previous)

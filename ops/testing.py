@@ -1,0 +1,98 @@
+"""`./bmx test`: the linters, then pytest over the suites, with each suite's share of the time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ops.errors import UserError
+from ops.paths import ROOT
+
+LINTERS: dict[str, list[str]] = {
+    "ruff": ["ruff", "check", "--quiet", "."],
+    "ruff format": ["ruff", "format", "--check", "--quiet", "."],
+    "import-linter": ["lint-imports", "--no-timing"],
+    "mypy": ["mypy", "--no-error-summary", "."],
+}
+
+
+def suites() -> list[str]:
+    """Return the names of the suites: the folders of tests/ that hold tests."""
+    return sorted(path.name for path in (ROOT / "tests").iterdir() if next(path.glob("**/test_*.py"), None))
+
+
+def run(chosen: Sequence[str], *, everything: bool, keyword: str) -> int:
+    """Run the linters (when no suite is named) and the suites; return the exit code.
+
+    Raises
+    ------
+    UserError
+        A suite that does not exist.
+    """
+    known = suites()
+    if unknown := [name for name in chosen if name not in known]:
+        raise UserError(f"There is no suite {unknown[0]!r}.", f"Suites: {', '.join(known)}.")
+    console = Console()
+    failed = [] if chosen or keyword else [name for name, command in LINTERS.items() if not _lint(console, name, command)]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        code = _pytest(chosen or known, report, everything=everything, keyword=keyword)
+        passed, wrong, skipped = _shares(console, report)
+    for name in failed:
+        console.print(f"[red]failed[/]: {name}")
+    # The plain closing line that any reader of logs understands.
+    print(f"{passed} passed, {wrong + len(failed)} failed, {skipped} skipped")  # noqa: T201
+    return 1 if failed else code
+
+
+def _lint(console: Console, name: str, command: list[str]) -> bool:
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", *command] if command[0] != "lint-imports" else _script(command), cwd=ROOT, check=False)
+    console.print(f"{name}: {'clean' if done.returncode == 0 else '[red]failed[/]'} ({time.monotonic() - began:.0f} s)")
+    return done.returncode == 0
+
+
+def _script(command: list[str]) -> list[str]:
+    return [str(Path(sys.executable).parent / command[0]), *command[1:]]
+
+
+def _pytest(chosen: Sequence[str], report: Path, *, everything: bool, keyword: str) -> int:
+    command = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in chosen), f"--junitxml={report}"]
+    command += ["--numprocesses=2", "--dist=loadfile", "--quiet"]
+    command += [] if everything else ["-m", "not slow"]
+    command += ["-k", keyword] if keyword else []
+    return subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False).returncode
+
+
+def _shares(console: Console, report: Path) -> tuple[int, int, int]:
+    """Print tests, seconds and skips a suite; return how many passed, failed and were skipped."""
+    if not report.exists():
+        return 0, 1, 0
+    counts: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0])
+    skips: dict[str, str] = {}
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 (pytest wrote it a moment ago)
+        row = counts[(case.get("classname") or "?.?").split(".")[1]]
+        skip = case.find("skipped")
+        outcome = 2 if skip is not None else 1 if case.find("failure") is not None or case.find("error") is not None else 0
+        row[outcome] += 1
+        row[3] += float(case.get("time") or 0)
+        if skip is not None:
+            skips[f"{case.get('classname')}.{case.get('name')}"] = skip.get("message") or ""
+    table = Table("suite", "passed", "failed", "skipped", "seconds of 2 workers", box=None)
+    for name, (passed, wrong, skipped, seconds) in sorted(counts.items()):
+        table.add_row(name, f"{passed:.0f}", f"{wrong:.0f}", f"{skipped:.0f}", f"{seconds:.0f}")
+    console.print(table)
+    for name, reason in sorted(skips.items()):
+        console.print(f"skipped: {name}: {reason}", markup=False)
+    totals = [int(sum(row[index] for row in counts.values())) for index in range(3)]
+    return totals[0], totals[1], totals[2]
