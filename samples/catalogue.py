@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 HERE = Path(__file__).parent
+HALF_OPAQUE = 128
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def intersection_over_union(matte: Image.Image | NDArray[np.uint8], truth: Image
     ValueError
         The masks differ in size.
     """
-    ours, theirs = np.asarray(matte) >= 128, np.asarray(truth) >= 128
+    ours, theirs = np.asarray(matte) >= HALF_OPAQUE, np.asarray(truth) >= HALF_OPAQUE
     if ours.shape != theirs.shape:
         raise ValueError(f"the masks differ in size: {ours.shape[::-1]} and {theirs.shape[::-1]} pixels")
     return float((ours & theirs).sum() / max((ours | theirs).sum(), 1))

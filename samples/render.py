@@ -1,13 +1,14 @@
 """Renders book-like pictures whose true mask is known, because the mask is drawn from the same geometry.
 
-`python -m samples.render` writes `rendered/` and `failing/` again. Seeds are fixed and belong to the scene, so the pictures stay the
-same; this file was written, and its pictures were made, before the cut-out was tuned on anything.
+`python -m samples.render` writes `rendered/` and `failing/` again. Seeds are fixed and belong to the scene, so the
+pictures stay the same; they were made before the cut-out was tuned on anything.
 """
 
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ JPEG_QUALITY = 88
 ORIENTATION_TAG, TURNED_RIGHT = 0x0112, 6
 """EXIF orientation 6: stored pixels must be turned 90 degrees clockwise to stand upright."""
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[np.floating[Any]]
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
@@ -39,12 +40,13 @@ def noise(rng: np.random.Generator, size: tuple[int, int], grain: tuple[float, f
         Cells across and down in the coarsest grid; unequal ones give streaks, as in wood.
     """
     width, height = size
-    total = np.zeros((height, width), np.float32)
+    total: Pixels = np.zeros((height, width), np.float32)
     for octave in range(octaves):
         cells = (max(2, round(grain[0] * 2**octave)), max(2, round(grain[1] * 2**octave)))
         grid = Image.fromarray(rng.uniform(-1, 1, (cells[1], cells[0])).astype(np.float32))
         total += np.asarray(grid.resize(size, Image.Resampling.BICUBIC)) / 2**octave
-    return (total / np.abs(total).max()).astype(np.float32)
+    total /= np.abs(total).max()
+    return total
 
 
 def tinted(colour: Colour, strength: Pixels, amount: float) -> Pixels:
@@ -54,7 +56,7 @@ def tinted(colour: Colour, strength: Pixels, amount: float) -> Pixels:
 
 def wood(rng: np.random.Generator, size: tuple[int, int], colour: Colour) -> Pixels:
     """Planks: streaked grain with fine fibres and a dark joint every so often."""
-    width, height = size
+    height = size[1]
     surface = tinted(colour, 0.7 * noise(rng, size, (3, 40)) + 0.3 * noise(rng, size, (8, 220), 2), 0.22)
     for joint in range(height // 5, height, height // 4):
         surface[joint : joint + 3] *= 0.45
@@ -153,22 +155,31 @@ def perspective(source: tuple[int, int], corners: NDArray[np.float64]) -> list[f
     return [float(value) for value in np.linalg.solve(np.array(rows), np.array(values))]
 
 
+NARROW = 90
+"""Pixels: a ruled face thinner than this shows the edges of pages, a wider one lines of print."""
+
+
+def rule(
+    face: Image.Image, ink: Colour, rng: np.random.Generator, *, top: int, margin: int, step: int, line: int
+) -> None:
+    """Draw page edges (no margin) or lines of print with a ragged right edge."""
+    draw = ImageDraw.Draw(face)
+    width, height = face.size
+    for row in range(top or step, height - margin, step):
+        end = width - margin - (rng.uniform(0, 0.15) * width if margin else 0)
+        draw.line((margin, row, end, row), fill=ink, width=line)
+
+
 def paint(face: Face, rng: np.random.Generator) -> Image.Image:
     """The face as one would see it straight on."""
     corners = np.array(face.corners) * (WIDTH, HEIGHT)
     width = max(24, round(float(np.hypot(*(corners[1] - corners[0])))))
     height = max(24, round(float(np.hypot(*(corners[3] - corners[0])))))
     flat = picture_of(face.texture(rng, (width, height), face.colour) * face.light)
-    if face.rows:
-        draw = ImageDraw.Draw(flat)
-        margin = 0.0 if width < 90 or height < 90 else 0.12 * width
-        step = 7 if margin == 0 else 22
-        for row in range(
-            step if margin == 0 else round(height * 0.42), round(height * (1 if margin == 0 else 0.9)), step
-        ):
-            line = 1 if margin == 0 else 5
-            end = width - margin - rng.uniform(0, 0.15) * width * (margin > 0)
-            draw.line((margin, row, end, row), fill=face.ink, width=line)
+    if face.rows and min(flat.size) < NARROW:
+        rule(flat, face.ink, rng, top=0, margin=0, step=7, line=1)
+    elif face.rows:
+        rule(flat, face.ink, rng, top=round(0.46 * height), margin=round(0.12 * width), step=22, line=5)
     if face.text:
         lettering(flat, face.text, face.ink, face.frame)
     return flat
@@ -226,72 +237,161 @@ CREAM, BLACK_INK, GILT = (236, 226, 202), (60, 52, 46), (212, 175, 95)
 
 SCENES = (
     Scene(
-        "calf_on_oak", 11, ground=(196, 160, 112), ground_texture=wood,
+        "calf_on_oak",
+        11,
+        ground=(196, 160, 112),
+        ground_texture=wood,
         faces=(
-            Face(((0.71, 0.15), (0.745, 0.17), (0.745, 0.89), (0.71, 0.87)), CREAM, paper, rows=True, ink=(180, 168, 140)),
+            Face(
+                ((0.71, 0.15), (0.745, 0.17), (0.745, 0.89), (0.71, 0.87)), CREAM, paper, rows=True, ink=(180, 168, 140)
+            ),
             Face(box(0.28, 0.14, 0.715, 0.875), (110, 62, 34), text="TRAVELS IN ARABIA", frame=True),
         ),
     ),
     Scene(
-        "red_cloth_on_grey", 12, ground=(176, 178, 180), ground_texture=paper,
+        "red_cloth_on_grey",
+        12,
+        ground=(176, 178, 180),
+        ground_texture=paper,
         faces=(
             Face(((0.27, 0.22), (0.64, 0.13), (0.76, 0.80), (0.37, 0.91)), (150, 30, 36), cloth, "POEMS", frame=True),
         ),
     ),
     Scene(
-        "green_cloth_standing", 13, ground=(206, 198, 186), ground_texture=paper, shadow_offset=(0.03, 0.01),
+        "green_cloth_standing",
+        13,
+        ground=(206, 198, 186),
+        ground_texture=paper,
+        shadow_offset=(0.03, 0.01),
         faces=(
             Face(((0.33, 0.10), (0.43, 0.14), (0.43, 0.92), (0.33, 0.86)), (26, 66, 46), cloth, "FLORA", light=0.75),
-            Face(((0.43, 0.14), (0.72, 0.10), (0.72, 0.85), (0.43, 0.92)), (34, 86, 58), cloth, "FLORA BRITANNICA", frame=True),
+            Face(
+                ((0.43, 0.14), (0.72, 0.10), (0.72, 0.85), (0.43, 0.92)),
+                (34, 86, 58),
+                cloth,
+                "FLORA BRITANNICA",
+                frame=True,
+            ),
         ),
     ),
     Scene(
-        "spine_upright", 14, ground=(222, 214, 200), ground_texture=cloth,
+        "spine_upright",
+        14,
+        ground=(222, 214, 200),
+        ground_texture=cloth,
         faces=(Face(box(0.41, 0.06, 0.58, 0.94), (92, 40, 30), text="GIBBON ROME VOL III"),),
     ),
     Scene(
-        "open_on_walnut", 15, ground=(92, 62, 40), ground_texture=wood,
+        "open_on_walnut",
+        15,
+        ground=(92, 62, 40),
+        ground_texture=wood,
         faces=(
-            Face(((0.13, 0.21), (0.50, 0.24), (0.50, 0.86), (0.11, 0.83)), CREAM, paper, "PREFACE", BLACK_INK, rows=True, light=0.95),
-            Face(((0.50, 0.24), (0.88, 0.21), (0.90, 0.83), (0.50, 0.86)), CREAM, paper, "CHAPTER", BLACK_INK, rows=True),
+            Face(
+                ((0.13, 0.21), (0.50, 0.24), (0.50, 0.86), (0.11, 0.83)),
+                CREAM,
+                paper,
+                "PREFACE",
+                BLACK_INK,
+                rows=True,
+                light=0.95,
+            ),
+            Face(
+                ((0.50, 0.24), (0.88, 0.21), (0.90, 0.83), (0.50, 0.86)), CREAM, paper, "CHAPTER", BLACK_INK, rows=True
+            ),
         ),
     ),
     Scene(
-        "title_page_sideways", 16, ground=(70, 92, 112), ground_texture=cloth, sideways=True,
+        "title_page_sideways",
+        16,
+        ground=(70, 92, 112),
+        ground_texture=cloth,
+        sideways=True,
         faces=(Face(box(0.29, 0.09, 0.71, 0.92, lean=0.012), CREAM, paper, "THE HISTORY", BLACK_INK, rows=True),),
     ),
     Scene(
-        "blue_boards_two_volumes", 17, ground=(188, 150, 116), ground_texture=wood,
+        "blue_boards_two_volumes",
+        17,
+        ground=(188, 150, 116),
+        ground_texture=wood,
         faces=(
-            Face(((0.18, 0.30), (0.52, 0.24), (0.58, 0.84), (0.22, 0.92)), (42, 60, 108), cloth, "WORKS VOL I", frame=True),
-            Face(((0.44, 0.12), (0.78, 0.17), (0.74, 0.80), (0.40, 0.76)), (48, 68, 120), cloth, "WORKS VOL II", frame=True),
+            Face(
+                ((0.18, 0.30), (0.52, 0.24), (0.58, 0.84), (0.22, 0.92)),
+                (42, 60, 108),
+                cloth,
+                "WORKS VOL I",
+                frame=True,
+            ),
+            Face(
+                ((0.44, 0.12), (0.78, 0.17), (0.74, 0.80), (0.40, 0.76)),
+                (48, 68, 120),
+                cloth,
+                "WORKS VOL II",
+                frame=True,
+            ),
         ),
     ),
     Scene(
-        "dark_on_dark", 21, ground=(38, 36, 38), ground_texture=cloth, shadow=0.5, hard=True,
-        faces=(Face(box(0.27, 0.13, 0.70, 0.88, lean=0.01), (52, 38, 34), text="BLACK LETTER BIBLE", ink=(140, 114, 62), frame=True),),
+        "dark_on_dark",
+        21,
+        ground=(38, 36, 38),
+        ground_texture=cloth,
+        shadow=0.5,
+        hard=True,
+        faces=(
+            Face(
+                box(0.27, 0.13, 0.70, 0.88, lean=0.01),
+                (52, 38, 34),
+                text="BLACK LETTER BIBLE",
+                ink=(140, 114, 62),
+                frame=True,
+            ),
+        ),
     ),
     Scene(
-        "white_on_white", 22, ground=(236, 236, 234), ground_texture=paper, shadow=0.22, hard=True,
+        "white_on_white",
+        22,
+        ground=(236, 236, 234),
+        ground_texture=paper,
+        shadow=0.22,
+        hard=True,
         faces=(
-            Face(((0.72, 0.14), (0.745, 0.165), (0.745, 0.885), (0.72, 0.87)), (216, 208, 190), paper, rows=True, ink=(190, 182, 164)),
+            Face(
+                ((0.72, 0.14), (0.745, 0.165), (0.745, 0.885), (0.72, 0.87)),
+                (216, 208, 190),
+                paper,
+                rows=True,
+                ink=(190, 182, 164),
+            ),
             Face(box(0.29, 0.14, 0.72, 0.87), (242, 238, 228), paper, "VELLUM", (120, 104, 84)),
         ),
     ),
     Scene(
-        "ribbon", 23, ground=(204, 188, 160), ground_texture=wood, hard=True,
+        "ribbon",
+        23,
+        ground=(204, 188, 160),
+        ground_texture=wood,
+        hard=True,
         faces=(
             Face(((0.47, 0.80), (0.495, 0.80), (0.515, 0.975), (0.485, 0.985)), (160, 22, 30), cloth, light=0.95),
-            Face(((0.69, 0.10), (0.72, 0.12), (0.72, 0.85), (0.69, 0.83)), CREAM, paper, rows=True, ink=(180, 168, 140)),
+            Face(
+                ((0.69, 0.10), (0.72, 0.12), (0.72, 0.85), (0.69, 0.83)), CREAM, paper, rows=True, ink=(180, 168, 140)
+            ),
             Face(box(0.28, 0.09, 0.69, 0.83), (38, 36, 78), text="COMMON PRAYER", frame=True),
         ),
     ),
     Scene(
-        "hard_shadow", 24, ground=(214, 208, 200), ground_texture=paper, shadow=0.78, shadow_offset=(0.085, 0.06), shadow_blur=5,
+        "hard_shadow",
+        24,
+        ground=(214, 208, 200),
+        ground_texture=paper,
+        shadow=0.78,
+        shadow_offset=(0.085, 0.06),
+        shadow_blur=5,
         hard=True,
         faces=(Face(box(0.25, 0.12, 0.66, 0.84), (128, 84, 48), text="VOYAGES", frame=True),),
     ),
-)  # fmt: skip
+)
 
 
 def jpeg(picture: Image.Image, sideways: bool = False) -> bytes:
