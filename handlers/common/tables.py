@@ -65,13 +65,8 @@ sa.Index("ix_image_processing_jobs_processed_image_id", image_processing_jobs.c.
 image_uploads = sa.Table(
     "image_uploads",
     metadata,
-    sa.Column(
-        "image_id",
-        sa.Integer,
-        primary_key=True,
-        autoincrement=False,
-        server_default=sa.text("nextval(pg_get_serial_sequence('book_images', 'id'))"),
-    ),
+    # Taken from book_images' own sequence when the upload is allowed, so a reserved id is never another picture's.
+    sa.Column("image_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("book_id", sa.Integer, sa.ForeignKey("books.id", ondelete="CASCADE"), nullable=False),
     sa.Column("s3_key", sa.String(500), nullable=False),
     sa.Column("content_type", sa.String(50), nullable=False),
@@ -79,5 +74,4 @@ image_uploads = sa.Table(
     sa.Column("image_type", sa.String(50)),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("ix_image_uploads_book_id", "book_id"),
-    comment="Uploads that were allowed and not completed yet; the id is taken from book_images' own sequence.",
 )

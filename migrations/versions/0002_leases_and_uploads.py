@@ -24,20 +24,13 @@ def upgrade() -> None:
         op.create_index(f"ix_image_processing_jobs_{name}", "image_processing_jobs", [name])
     op.create_table(
         "image_uploads",
-        sa.Column(
-            "image_id",
-            sa.Integer,
-            primary_key=True,
-            autoincrement=False,
-            # The reserved id is the picture's id: it comes from book_images' own sequence, so the two never collide.
-            server_default=sa.text("nextval(pg_get_serial_sequence('book_images', 'id'))"),
-        ),
+        # Its value comes from book_images' own sequence, so a reserved id is never another picture's.
+        sa.Column("image_id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("book_id", sa.Integer, sa.ForeignKey("books.id", ondelete="CASCADE"), nullable=False),
         sa.Column("s3_key", sa.String(500), nullable=False),
         sa.Column("content_type", sa.String(50), nullable=False),
         sa.Column("original_filename", sa.String(255)),
         sa.Column("image_type", sa.String(50)),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        comment="Uploads that were allowed and not completed yet; the id is taken from book_images' own sequence.",
     )
     op.create_index("ix_image_uploads_book_id", "image_uploads", ["book_id"])

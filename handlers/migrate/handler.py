@@ -1,0 +1,30 @@
+"""The ``migrate`` function: brings the schema to the newest revision and says what it did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handlers.common import logs
+from handlers.common.database import Database
+from handlers.common.settings import DatabaseSettings
+from handlers.common.version import version_answer
+from handlers.migrate.schema import upgrade
+
+logger = logs.configure()
+# A revision may rewrite a table: the limit is the function's own, not that of a request.
+STATEMENT_SECONDS = 600
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Upgrade the schema; answers ``{"revision", "applied", "stamped"}``, and raises where it cannot."""
+    if answer := version_answer(event):
+        return dict(answer)
+    database = Database(DatabaseSettings.from_environment(), statement_seconds=STATEMENT_SECONDS)
+    try:
+        with database.begin() as connection:
+            done = upgrade(connection)
+    finally:
+        database.dispose()
+    logger.info("schema is up to date", revision=done.revision, applied=list(done.applied), stamped=done.stamped)
+    return {"revision": done.revision, "applied": list(done.applied), "stamped": done.stamped}
