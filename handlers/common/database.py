@@ -6,7 +6,6 @@ built by interpolation, because passwords contain ``% # ? : [ ] /``; no message 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 
+from handlers.common.secrets import SecretError, read_json
 from handlers.common.settings import DatabaseSettings
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ IDLE_IN_TRANSACTION_SECONDS = 30
 # Shorter than the idle time after which NAT gateways and RDS forget a connection (350 s).
 RECYCLE_SECONDS = 300
 HIGHEST_PORT = 65535
-
-
-class SecretError(RuntimeError):
-    """A secret cannot be read, or does not say what it must."""
 
 
 class DatabaseUnavailableError(RuntimeError):
@@ -65,11 +61,11 @@ def read_login(secrets: SecretsManagerClient, secret_arn: str) -> Login:
     SecretError
         A secret is not readable, not a JSON object, or lacks a key. The message names the secret and the key.
     """
-    contract = _read_secret(secrets, secret_arn)
+    contract = read_json(secrets, secret_arn)
     credentials, credentials_arn = contract, secret_arn
     if contract.get("credentials_secret_arn"):
         credentials_arn = str(contract["credentials_secret_arn"])
-        credentials = _read_secret(secrets, credentials_arn)
+        credentials = read_json(secrets, credentials_arn)
     return Login(
         host=_text(contract, secret_arn, "host"),
         port=_port(contract, secret_arn),
@@ -77,25 +73,6 @@ def read_login(secrets: SecretsManagerClient, secret_arn: str) -> Login:
         username=_text(credentials, credentials_arn, "username"),
         password=_text(credentials, credentials_arn, "password"),
     )
-
-
-def _read_secret(secrets: SecretsManagerClient, arn: str) -> Mapping[str, Any]:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already
-
-    try:
-        text = secrets.get_secret_value(SecretId=arn)["SecretString"]
-    except (BotoCoreError, ClientError) as error:
-        raise SecretError(f"the secret {arn} cannot be read: {error}") from error
-    except KeyError:
-        raise SecretError(f"the secret {arn} is binary; it must be a JSON object") from None
-    try:
-        value = json.loads(text)
-    except ValueError:
-        # Not chained: a JSONDecodeError carries the document, which is the secret.
-        raise SecretError(f"the secret {arn} is not JSON; it must be a JSON object") from None
-    if not isinstance(value, dict):
-        raise SecretError(f"the secret {arn} is not a JSON object")
-    return value
 
 
 def _text(secret: Mapping[str, Any], arn: str, *names: str) -> str:

@@ -152,14 +152,20 @@ class Storage:
         self._client = s3
 
     def presigned_upload(
-        self, key: str, content_type: str, *, max_bytes: int = MAX_UPLOAD_BYTES, expires_in: int = UPLOAD_SECONDS
+        self,
+        key: str,
+        content_type: str,
+        *,
+        min_bytes: int = 1,
+        max_bytes: int = MAX_UPLOAD_BYTES,
+        expires_in: int = UPLOAD_SECONDS,
     ) -> PresignedUpload:
-        """Allow one upload: this key, this content type, 1 to `max_bytes` bytes, for `expires_in` seconds."""
+        """Allow one upload: this key, this content type, so many bytes, for `expires_in` seconds."""
         post = self._s3().generate_presigned_post(
             Bucket=self.bucket,
             Key=object_key(key),
             Fields={"Content-Type": content_type},
-            Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, max_bytes]],
+            Conditions=[{"Content-Type": content_type}, ["content-length-range", min_bytes, max_bytes]],
             ExpiresIn=expires_in,
         )
         return PresignedUpload(post["url"], dict(post["fields"]), expires_in)

@@ -1,0 +1,35 @@
+"""The ``api`` function: API Gateway events in, JSON out."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.api import edge, problems, routes_books, routes_health, routes_jobs
+from handlers.common import logs
+from handlers.common.version import version_answer
+
+logger = logs.configure()
+
+app = APIGatewayHttpResolver(
+    enable_validation=True,
+    # Otherwise an answer that does not fit its model is reported as the caller's mistake.
+    response_validation_error_http_code=500,
+    json_body_deserializer=edge.parse_json,
+)
+app.include_router(routes_health.router, prefix="/api/v1/health")
+app.include_router(routes_books.router, prefix="/api/v1/books")
+app.include_router(routes_jobs.router, prefix="/api/v1/image-jobs")
+problems.register(app)
+
+
+@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request."""
+    if answer := version_answer(event):
+        return dict(answer)
+    try:
+        edge.admit(event)
+    except Exception as error:  # noqa: BLE001  every one of them becomes an answer, as in the routes
+        return problems.problem_of(error).as_event()
+    return app.resolve(event, context)

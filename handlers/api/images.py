@@ -1,0 +1,180 @@
+"""A photograph's way in: reserved, uploaded to S3 by the caller, checked, and only then a picture of its book."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from handlers.api.models import Image, NewImage
+from handlers.api.parts import Parts
+from handlers.api.problems import ProblemError, invalid, not_found
+from handlers.common import dispatch, jobs, storage
+from handlers.common.order import display_order, lock_book
+from handlers.common.tables import book_images, image_processing_jobs, image_uploads
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """An image's id and the upload that its caller may make."""
+
+    image_id: int
+    upload: storage.PresignedUpload
+
+
+def reserve(parts: Parts, book_id: int, image: NewImage, *, now: datetime) -> Reserved:
+    """Allow one upload.
+
+    The picture's id is taken from ``book_images``' own sequence and kept in ``image_uploads`` until the upload is
+    completed: readers of ``book_images`` never see a picture that has no bytes, and the id does not change.
+
+    Raises
+    ------
+    BookMissingError
+        There is no such book.
+    """
+    # Unguessable, because a picture behind a CDN is protected by nothing else; and two uploads of one name are two.
+    key = f"{book_id}_{uuid4().hex}{storage.CONTENT_TYPES[image.content_type]}"
+    with parts.database.begin() as connection:
+        lock_book(connection, book_id)
+        image_id = connection.execute(
+            sa.insert(image_uploads)
+            .values(
+                image_id=sa.func.nextval(sa.func.pg_get_serial_sequence("book_images", "id")),
+                book_id=book_id,
+                s3_key=key,
+                content_type=image.content_type,
+                original_filename=image.filename,
+                image_type=image.image_type,
+                created_at=now,
+            )
+            .returning(image_uploads.c.image_id)
+        ).scalar_one()
+    exactly = {} if image.size is None else {"min_bytes": image.size, "max_bytes": image.size}
+    return Reserved(int(image_id), parts.storage.presigned_upload(key, image.content_type, **exactly))
+
+
+def complete(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> jobs.Job | None:
+    """Take an uploaded photograph in: check the object, commit the row and its job, then send the job's message.
+
+    Doing it twice changes nothing, except that a job whose message was never sent is sent.
+
+    Returns
+    -------
+    Job or None
+        The job of a picture that became its book's primary.
+
+    Raises
+    ------
+    ProblemError
+        404 no such reservation; 409 nothing uploaded yet; 413 or 422 an object that cannot be a photograph.
+        The reservation stays, so the caller may upload again within its time.
+    """
+    with parts.database.begin() as connection:
+        upload = _upload(connection, book_id, image_id)
+        known = upload is None and _is_image(connection, book_id, image_id)
+    if upload is None and not known:
+        raise not_found(f"There is no upload {image_id} for book {book_id}; reserve one first.")
+    # Outside any transaction: reading the object takes as long as S3 takes.
+    sha256 = None if upload is None else _checked(parts, upload)
+    with parts.database.begin() as connection:
+        lock_book(connection, book_id)
+        upload = _upload(connection, book_id, image_id)  # read again under the lock: somebody may have completed it
+        job = _take_in(connection, upload, sha256, now) if upload else jobs.latest_for(connection, image_id)
+    if job is not None and job.status == "pending" and job.sent_at is None:
+        dispatch.send(parts.database, parts.queues, parts.image_queue, job, now=now)
+    return job
+
+
+def _upload(connection: sa.Connection, book_id: int, image_id: int) -> sa.Row[Any] | None:
+    query = sa.select(image_uploads).where(image_uploads.c.image_id == image_id, image_uploads.c.book_id == book_id)
+    return connection.execute(query).one_or_none()
+
+
+def _is_image(connection: sa.Connection, book_id: int, image_id: int) -> bool:
+    query = sa.select(book_images.c.id).where(book_images.c.id == image_id, book_images.c.book_id == book_id)
+    return connection.execute(query).one_or_none() is not None
+
+
+def _checked(parts: Parts, upload: sa.Row[Any]) -> str:
+    """Return the object's SHA-256 in hex; it is read once, in pieces, so the function's memory does not matter."""
+    try:
+        found = parts.storage.fingerprint(upload.s3_key)
+    except storage.ObjectMissingError:
+        raise ProblemError(
+            HTTPStatus.CONFLICT, "Nothing was uploaded yet: post the file to upload.url, then complete."
+        ) from None
+    except storage.ObjectTooLargeError:
+        raise ProblemError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The upload has more than {storage.MAX_UPLOAD_BYTES} bytes."
+        ) from None
+    if found.size == 0:
+        raise invalid("file", "the upload has 0 bytes")
+    kind = storage.image_type_of(found.head)
+    if kind is None:
+        raise invalid("file", "the upload is no JPEG, PNG or WebP by its first bytes")
+    if kind != upload.content_type:
+        raise invalid("content_type", f"declared {upload.content_type}, but by its first bytes the upload is {kind}")
+    return found.sha256
+
+
+def _take_in(connection: sa.Connection, upload: sa.Row[Any], sha256: str | None, now: datetime) -> jobs.Job | None:
+    """Make the upload a picture of its book; the first one becomes primary and gets a job. Under the book's lock."""
+    position, has_primary = connection.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.max(book_images.c.display_order) + 1, sa.func.count()),
+            sa.func.coalesce(sa.func.bool_or(book_images.c.is_primary), sa.false()),
+        ).where(book_images.c.book_id == upload.book_id)
+    ).one()
+    connection.execute(
+        sa.insert(book_images).values(
+            id=upload.image_id,
+            book_id=upload.book_id,
+            s3_key=upload.s3_key,
+            original_filename=upload.original_filename,
+            content_hash=sha256,
+            image_type=upload.image_type,
+            display_order=position,
+            is_primary=not has_primary,
+        )
+    )
+    connection.execute(sa.delete(image_uploads).where(image_uploads.c.image_id == upload.image_id))
+    return None if has_primary else jobs.create(connection, upload.book_id, upload.image_id, now=now)
+
+
+def images_of(parts: Parts, connection: sa.Connection, book_id: int) -> list[Image]:
+    """Return a book's pictures in their order, with addresses under which they can be seen."""
+    # A job with a result was done by this program's worker, which names thumbnails by what they are and keeps mattes.
+    ours = sa.exists().where(
+        image_processing_jobs.c.processed_image_id == book_images.c.id, image_processing_jobs.c.result.is_not(None)
+    )
+    rows = connection.execute(
+        sa.select(book_images, ours.label("ours")).where(book_images.c.book_id == book_id).order_by(*display_order())
+    )
+    return [_view(parts, row, position) for position, row in enumerate(rows)]
+
+
+def _view(parts: Parts, row: sa.Row[Any], position: int) -> Image:
+    thumbnail = matte = None
+    if row.is_background_processed:
+        thumbnail = storage.thumbnail_key(row.s3_key) if row.ours else storage.legacy_thumbnail_key(row.s3_key)
+        matte = storage.matte_key(row.s3_key) if row.ours else None
+    return Image(
+        id=row.id,
+        position=position,
+        is_primary=bool(row.is_primary),
+        is_background_processed=row.is_background_processed,
+        image_type=row.image_type,
+        original_filename=row.original_filename,
+        url=_url(parts, row.s3_key),
+        thumbnail_url=None if thumbnail is None else _url(parts, thumbnail),
+        matte_url=None if matte is None else _url(parts, matte),
+    )
+
+
+def _url(parts: Parts, key: str) -> str:
+    return storage.cdn_url(parts.cdn_url, key) if parts.cdn_url else parts.storage.presigned_url(key)

@@ -1,0 +1,97 @@
+"""The API's keys: SHA-256 digests in a secret, compared in constant time, re-read every few seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from handlers.common.clock import now as _now
+from handlers.common.secrets import NoSecretValueError, SecretError, read_json
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+log = logging.getLogger(__name__)
+
+# How long a key that was added is still unknown, and one that was revoked still works.
+CACHE = timedelta(seconds=5)
+MAX_KEY_LENGTH = 512
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class ApiKeys:
+    """Tells whose key a caller presents.
+
+    Parameters
+    ----------
+    secret_arn
+        Secret ``{"keys": {"<name>": {"sha256": "<hex>", "created": "<iso>"}}}``.
+    secrets
+        Client; the process's own if not given.
+    clock
+        Where the time comes from.
+    """
+
+    def __init__(
+        self, secret_arn: str, secrets: SecretsManagerClient | None = None, clock: Callable[[], datetime] = _now
+    ) -> None:
+        self._arn = secret_arn
+        self._client = secrets
+        self._clock = clock
+        self._digests: dict[str, str] = {}
+        self._read_at: datetime | None = None
+
+    def owner(self, presented: str) -> str | None:
+        """Return the name of the key's owner, or ``None`` if it is no key.
+
+        Every key is compared, whether one matched before or not, so the answer's time tells nothing.
+
+        Raises
+        ------
+        SecretError
+            The secret cannot be read. Nobody is let in by an old copy then: it may hold a revoked key.
+        """
+        digests = self._current()
+        if not 0 < len(presented) <= MAX_KEY_LENGTH:
+            return None
+        digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).hexdigest()
+        found = None
+        for name, known in digests.items():
+            if hmac.compare_digest(digest, known):
+                found = name
+        return found
+
+    def _current(self) -> dict[str, str]:
+        now = self._clock()
+        # A clock that was set back must not make the copy live longer.
+        if self._read_at is None or not timedelta(0) <= now - self._read_at < CACHE:
+            self._digests = self._read()
+            self._read_at = now
+        return self._digests
+
+    def _read(self) -> dict[str, str]:
+        if self._client is None:
+            from handlers.common.aws import client  # noqa: PLC0415
+
+            self._client = client("secretsmanager")
+        try:
+            keys = read_json(self._client, self._arn).get("keys")
+        except NoSecretValueError:
+            log.warning("no key has been added yet: ./bmx keys add NAME")
+            return {}
+        if not isinstance(keys, dict):
+            raise SecretError(f"the secret {self._arn} has no object under 'keys'")
+        digests = {}
+        for name, entry in keys.items():
+            digest = entry.get("sha256") if isinstance(entry, dict) else None
+            if isinstance(digest, str) and DIGEST.fullmatch(digest):
+                digests[name] = digest
+            else:
+                # One broken entry locks out its owner, not everybody.
+                log.error("the key %r in the secret %s has no SHA-256 in hex", name, self._arn)
+        return digests
