@@ -74,7 +74,7 @@ class Limits:
         network's mask is 320 pixels wide, so that its edge, scaled up, would be a halo of the old ground.
     """
 
-    max_bytes: int = 32 * 1024 * 1024
+    max_bytes: int = 30 * 1024 * 1024
     max_pixels: int = 80_000_000
     max_side: int = 4096
     min_subject_side: int = 100
