@@ -87,8 +87,8 @@ def _validation(error: RequestValidationError) -> ProblemError:
         {"field": ".".join(str(part) for part in item["loc"]), "message": str(item["msg"])}
         for item in error.errors()
     ]
-    fields = ", ".join(item["field"] for item in errors)
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"The request is not valid: {fields}.", errors)
+    first = f"{errors[0]['field']}: {errors[0]['message']}"
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"The request is not valid. {first}.", errors)
 
 
 def _unavailable(error: Exception) -> ProblemError:

