@@ -21,21 +21,21 @@ _STOP_LATENCY = 0.1
 
 
 class Clock:
-    """The machine's time plus an offset that only grows.
+    """The machine's time plus an offset that only grows."""
 
-    Parameters
-    ----------
-    path : pathlib.Path, optional
-        File that holds the offset as one little-endian double (8 bytes, seconds). It is written in place, never
-        replaced, so that a process which mapped it into memory follows.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
+    def __init__(self) -> None:
+        self.path: Path | None = None
         self._offset = 0.0
         self._changed = threading.Condition()
-        if path is not None:
-            path.write_bytes(_OFFSET.pack(0.0))
+
+    def share(self, path: Path) -> None:
+        """Keep the offset in a file as well: one little-endian double, 8 bytes, in seconds.
+
+        The file is written in place, never replaced, so that a process which mapped it into memory follows.
+        """
+        with self._changed:
+            path.write_bytes(_OFFSET.pack(self._offset))
+            self.path = path
 
     @property
     def offset(self) -> float:

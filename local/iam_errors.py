@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 from xml.sax.saxutils import escape
 
+from moto.core import errors
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from werkzeug.exceptions import HTTPException
@@ -28,8 +29,15 @@ _CODES = {
 _S3_STATUS = {"EntityTooLarge": 400, "EntityTooSmall": 400, "InvalidPolicyDocument": 400, "InvalidRequest": 400}
 _S3_STATUS |= {"AuthorizationQueryParametersError": 400, "EmbeddedCloudUnsupported": 400}
 
+# moto warns of codes that are not in a service's own model; these are common to all of them
+errors.COMMON_ERROR_CODES.extend(
+    {code for code, _ in _CODES.values()}
+    | {"AccessDeniedException", "EmbeddedCloudUnsupported", "InvalidClientTokenId", "MissingAuthenticationToken"}
+    | {"UnrecognizedClientException"}
+)
 
-class _AwsError(ServiceException):
+
+class _AwsError(ServiceException):  # type: ignore[misc]
     """An error for moto's serialisers; they look for the service of moto's own class in a package of that name."""
 
 

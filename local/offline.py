@@ -93,16 +93,24 @@ def install() -> None:
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """A copy of `environment` for a process that talks to the embedded cloud alone.
 
-    Inherited `AWS_*` variables and proxies are left out, the user's AWS profiles and the metadata service are out of
-    reach: a developer's real credentials must not find their way in.
+    Inherited `AWS_*` and `MOTO_*` variables and proxies are left out, the user's AWS profiles and the metadata service
+    are out of reach: a developer's real credentials must not find their way in.
     """
     kept = {
         name: value
         for name, value in environment.items()
-        if not name.upper().startswith("AWS_") and name.lower() not in _PROXY_VARIABLES
+        if not name.upper().startswith(("AWS_", "MOTO_")) and name.lower() not in _PROXY_VARIABLES
     }
     return kept | {
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
+
+
+def clean_process_environment() -> None:
+    """`clean_environment` for this process and the children that inherit from it."""
+    cleaned = clean_environment(os.environ)
+    for name in set(os.environ) - set(cleaned):
+        del os.environ[name]
+    os.environ.update(cleaned)

@@ -1,0 +1,267 @@
+"""The embedded cloud: moto, PostgreSQL, Lambda runtime, resource provider and HTTP gateway, in one process.
+
+It lives as long as its process; everything it knows lies in moto's backends and in `.local/`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from moto.ec2.models import ec2_backends
+from moto.moto_api._internal.models import moto_api_backend
+
+from local import home as homes
+from local import moto_server, offline
+from local.clock import Clock
+from local.home import CloudAlreadyUp, CloudError, CloudNotRunning, Home, Network, Record
+from local.iam import Credentials, Iam
+from local.lambda_runtime import LambdaRuntime
+from local.moto_server import MotoServer, PortTakenError
+from local.provider import serve
+from local.rds import Rds
+
+__all__ = ["Cloud", "CloudAlreadyUp", "CloudError", "CloudInfo", "CloudNotRunning", "Network", "Ports", "attach"]
+
+ACCOUNT = "123456789012"
+REGION = "us-west-2"
+_VPC = "10.20.0.0/16"
+_SUBNETS = {"a": "10.20.0.0/20", "b": "10.20.16.0/20", "c": "10.20.32.0/20"}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports on 127.0.0.1; 0 takes a free one."""
+
+    gateway: int = 0
+    provider: int = 0
+    endpoint: int = 0
+
+
+def _client(service: str, endpoint: str, credentials: Credentials) -> Any:
+    # a session of its own: boto3's default one would read the developer's profile
+    session = boto3.session.Session(
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        aws_session_token=credentials.session_token,
+        region_name=REGION,
+    )
+    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class CloudInfo:
+    """A running cloud, as another process sees it."""
+
+    pid: int
+    endpoint: str
+    provider_address: str
+    gateway_url: str
+    admin: Credentials
+    network: Network
+    region: str = REGION
+    account: str = ACCOUNT
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that may do anything."""
+        return _client(service, self.endpoint, self.admin)
+
+
+def attach(home: Path) -> CloudInfo:
+    """Find the cloud that another process keeps in `home`.
+
+    Raises
+    ------
+    CloudNotRunning
+        If there is none.
+    """
+    record = homes.read(home)
+    return CloudInfo(
+        pid=record.pid,
+        endpoint=record.endpoint,
+        provider_address=record.provider_address,
+        gateway_url=record.gateway_url,
+        admin=Credentials(record.access_key_id, record.secret_access_key),
+        network=record.network,
+    )
+
+
+class Cloud:
+    """One embedded cloud; one at a time in a process.
+
+    Parameters
+    ----------
+    home : pathlib.Path
+        Folder for lock, databases, state and logs; emptied of all but the logs by a clean stop.
+    clock : Clock, optional
+        Where all of its time comes from; by default one that follows the machine's.
+    image_store : pathlib.Path, optional
+        Where `local.images` keeps container images; by default `.build/images` beside `home`.
+
+    Attributes
+    ----------
+    notice : str or None
+        After `start`: what was found left over from a cloud that did not stop, and where it is now.
+    """
+
+    endpoint: str
+    provider_address: str
+    gateway_url: str
+    network: Network
+    clock: Clock
+    iam: Iam
+    rds: Rds
+    runtime: LambdaRuntime
+
+    def __init__(
+        self, home: Path, *, clock: Clock | None = None, ports: Ports | None = None, image_store: Path | None = None
+    ) -> None:
+        self.home = home.absolute()
+        self.region = REGION
+        self.account = ACCOUNT
+        self.notice: str | None = None
+        self.admin = Credentials.new("AKIA", session=False)
+        self._given_clock = clock
+        self._ports = ports or Ports()
+        self._image_store = image_store or self.home.parent / ".build" / "images"
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def info(self) -> CloudInfo:
+        """The same cloud as `attach` describes it."""
+        return CloudInfo(os.getpid(), self.endpoint, self.provider_address, self.gateway_url, self.admin, self.network)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that may do anything."""
+        return _client(service, self.endpoint, self.admin)
+
+    def start(self) -> None:
+        """Start everything; on an error, or a signal meanwhile, stop what was started.
+
+        Raises
+        ------
+        CloudAlreadyUp
+            If another process keeps `home`.
+        CloudError
+            If `home` cannot be used or a port that was asked for is taken.
+        """
+        with _termination_raises():
+            try:
+                self._start()
+            except BaseException:
+                self.stop()
+                raise
+
+    def _start(self) -> None:
+        try:
+            gateway_port = moto_server.free_port(self._ports.gateway, "Ports.gateway (--port)")
+            provider_port = moto_server.free_port(self._ports.provider, "Ports.provider")
+            endpoint_port = moto_server.free_port(self._ports.endpoint, "Ports.endpoint")
+        except PortTakenError as error:
+            raise CloudError(str(error)) from error
+        home = Home(self.home)
+        self.notice = home.claim()
+        self._running.callback(home.release)
+        self._running.callback(home.clear)
+        offline.clean_process_environment()
+        offline.install()
+        self._start_state()
+        self._start_endpoint(endpoint_port)
+        self._start_services(provider_port, gateway_port)
+        home.write(
+            Record(
+                pid=os.getpid(),
+                endpoint=self.endpoint,
+                provider_address=self.provider_address,
+                gateway_url=self.gateway_url,
+                access_key_id=self.admin.access_key_id,
+                secret_access_key=self.admin.secret_access_key,
+                network=self.network,
+                started_at=self.clock.utcnow().isoformat(),
+            )
+        )
+
+    def _start_state(self) -> None:
+        # moto's backends live as long as the process: what an earlier cloud of this process left must go
+        self._running.callback(moto_api_backend.reset)
+        moto_api_backend.reset()
+        self.clock = self._given_clock or Clock()
+        self.clock.share(self.home / "clock")
+        moto_server.install_clock(self.clock)
+        self.iam = Iam(ACCOUNT, REGION, self.admin, self.clock)
+        self.iam.install()
+        self.rds = Rds(self.home / "postgres")
+        self.rds.install()
+        self._running.callback(self.rds.stop)
+        self.network = _existing_network()
+
+    def _start_endpoint(self, port: int) -> None:
+        server = MotoServer(port)
+        self._running.callback(server.stop)
+        self.endpoint = server.endpoint
+
+    def _start_services(self, provider_port: int, gateway_port: int) -> None:
+        self.runtime = LambdaRuntime(
+            self.home,
+            self.endpoint,
+            self.iam,
+            self.clock,
+            account=ACCOUNT,
+            region=REGION,
+            image_store=self._image_store,
+        )
+        self._running.callback(self.runtime.stop)
+        self.runtime.start()
+        provider = serve(self.endpoint, (self.admin.access_key_id, self.admin.secret_access_key, None), provider_port)
+        self._running.callback(provider.stop)
+        self.provider_address = provider.address
+        self.gateway_url = ""
+
+    def stop(self) -> None:
+        """Stop everything, in the reverse order, and delete what lived with the cloud; twice does no harm."""
+        self._running.close()
+
+
+def _existing_network() -> Network:
+    backend = ec2_backends[ACCOUNT][REGION]
+    vpc = backend.create_vpc(_VPC)
+    subnets = [
+        backend.create_subnet(vpc.id, block, availability_zone=f"{REGION}{zone}") for zone, block in _SUBNETS.items()
+    ]
+    return Network(vpc.id, tuple(subnet.id for subnet in subnets))
+
+
+@contextmanager
+def _termination_raises() -> Iterator[None]:
+    """While starting, let SIGTERM do what SIGINT does: unwind, so that nothing half-started stays."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,284 @@
+"""RDS with real databases behind it: moto keeps the record, a PostgreSQL keeps the data.
+
+Whoever speaks the RDS API therefore moves a real database: a changed master password locks old logins out, a managed
+password is random and stands in the secret that RDS makes, a deleted instance is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
+from moto.rds.models import DBInstance, MasterUserSecret, RDSBackend, rds_backends
+from moto.secretsmanager.models import SecretsManagerBackend
+
+from local.postgres import HOST, Postgres, PostgresError
+
+_MAJOR_VERSION = "16"
+_SHORTEST_PASSWORD = 8
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html, MasterUserPassword
+_NOT_IN_PASSWORDS = set("/\"@ '")
+_RESERVED_USERS = {"admin", "rdsadmin"}
+# What RDS's own passwords may hold: awkward in a URL, as its documentation shows them.
+_PASSWORD_ALPHABET = string.ascii_letters + string.digits + "!#$%&()*+-.:;<=>?[]^_{|}~"
+_PASSWORD_LENGTH = 28
+
+
+def random_password() -> str:
+    """A master password as RDS makes one."""
+    return "".join(secrets.choice(_PASSWORD_ALPHABET) for _ in range(_PASSWORD_LENGTH))
+
+
+class Rds:
+    """Databases of one embedded cloud.
+
+    Parameters
+    ----------
+    home : pathlib.Path
+        A folder for each instance is made in it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._servers: dict[str, Postgres] = {}
+        self._lock = threading.RLock()
+
+    def install(self) -> None:
+        """Put the databases behind moto's RDS."""
+        _current[:] = [self]
+
+    def stop(self) -> None:
+        """Stop every database."""
+        with self._lock:
+            servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            server.stop()
+
+    def server(self, identifier: str) -> Postgres | None:
+        """The database of an instance, if it has one."""
+        return self._servers.get(identifier)
+
+    def create(self, create: Callable[..., Any], backend: Any, wanted: Mapping[str, Any]) -> Any:
+        """CreateDBInstance."""
+        _check_supported(wanted)
+        _check_master(wanted)
+        with self._lock:
+            instance = create(backend, wanted)
+            identifier = instance.db_instance_identifier
+            server = Postgres(self.home / identifier)
+            try:
+                server.start()
+                server.create_master(instance.master_username, _password_of(instance), instance.db_name)
+            except (PostgresError, OSError) as error:
+                server.stop()
+                backend.databases.pop(identifier)
+                raise RDSClientError("InternalFailure", f"{identifier}: {error}") from error
+            self._servers[identifier] = server
+            instance.port = server.port
+            return instance
+
+    def modify(self, modify: Callable[..., Any], backend: Any, identifier: str, wanted: Any) -> Any:
+        """ModifyDBInstance; a new master password counts at once, whatever ApplyImmediately says.
+
+        https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.DBInstance.Modifying.html
+        """
+        with self._lock:
+            managed = bool(backend.describe_db_instances(identifier)[0].manage_master_user_password)
+            _check_password_change(wanted, managed=managed)
+            wanted.pop("port", None)
+            wanted.pop("DBPortNumber", None)
+            instance = modify(backend, identifier, wanted)
+            if instance.db_instance_identifier != identifier and identifier in self._servers:
+                self._servers[instance.db_instance_identifier] = self._servers.pop(identifier)
+            server = self._servers.get(instance.db_instance_identifier)
+            becomes_managed = wanted.get("manage_master_user_password") and not managed
+            if server and (wanted.get("master_user_password") or becomes_managed):
+                server.set_password(instance.master_username, _password_of(instance))
+            return instance
+
+    def rotate(self, secret: MasterUserSecret) -> None:
+        """Give an instance a new managed password, in its database and in its secret.
+
+        The database comes first: while it is changed nobody can log in with what the secret still says, and readers
+        read again after a refused login.
+        """
+        instance = secret.resource
+        password = random_password()
+        with self._lock:
+            server = self._servers.get(getattr(instance, "db_instance_identifier", ""))
+            if server:
+                server.set_password(instance.master_username, password)
+            secret.secretsmanager.put_secret_value(
+                secret.secret.arn, _secret_string(instance.master_username, password), None, None, ["AWSCURRENT"]
+            )
+
+    def delete(self, identifier: str) -> None:
+        """DeleteDBInstance, after moto has let the record go."""
+        with self._lock:
+            server = self._servers.pop(identifier, None)
+            if server:
+                server.remove()
+
+    def restart(self, identifier: str, *, stop: bool, start: bool) -> int | None:
+        """Stop or start a database, or both; its port afterwards."""
+        with self._lock:
+            server = self._servers.get(identifier)
+            if server is None:
+                return None
+            if stop:
+                server.stop()
+            if start:
+                server.start()
+            return server.port
+
+
+def _secret_string(user: str, password: str) -> str:
+    return json.dumps({"username": user, "password": password})
+
+
+def _password_of(instance: Any) -> str:
+    if instance.manage_master_user_password:
+        return str(json.loads(instance.master_user_secret.secret.secret_string)["password"])
+    return str(instance.master_user_password)
+
+
+def _check_supported(wanted: Mapping[str, Any]) -> None:
+    engine = str(wanted.get("engine"))
+    if engine != "postgres" or wanted.get("db_cluster_identifier"):
+        raise InvalidParameterValue(f"the embedded cloud runs instances of engine postgres, not {engine} or clusters")
+    version = str(wanted.get("engine_version") or _MAJOR_VERSION)
+    if version.split(".", maxsplit=1)[0] != _MAJOR_VERSION:
+        raise InvalidParameterCombination(f"Cannot find version {version} for postgres")
+
+
+def _check_master(wanted: Mapping[str, Any]) -> None:
+    user, password = wanted.get("master_username"), wanted.get("master_user_password")
+    if not user:
+        raise InvalidParameterValue("The parameter MasterUsername must be provided and must not be blank.")
+    if user in _RESERVED_USERS:
+        raise InvalidParameterValue(f"MasterUsername {user} cannot be used as it is a reserved word used by the engine")
+    if wanted.get("manage_master_user_password"):
+        if password is not None:
+            raise InvalidParameterCombination(
+                "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled."
+            )
+        return
+    if not password:
+        raise InvalidParameterValue("The parameter MasterUserPassword must be provided and must not be blank.")
+    _check_password(str(password))
+
+
+def _check_password(password: str) -> None:
+    if len(password) < _SHORTEST_PASSWORD:
+        raise InvalidParameterValue(
+            "The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters."
+        )
+    if _NOT_IN_PASSWORDS & set(password) or not password.isascii() or not password.isprintable():
+        raise InvalidParameterValue(
+            "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides "
+            "'/', '@', '\"', ''', ' ' may be used."
+        )
+
+
+def _check_password_change(wanted: Mapping[str, Any], *, managed: bool) -> None:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
+    password, manage = wanted.get("master_user_password"), wanted.get("manage_master_user_password")
+    if password is not None:
+        _check_password(str(password))
+        if manage or (managed and manage is not False):
+            raise InvalidParameterCombination(
+                "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled."
+            )
+    if managed and manage is False and password is None:
+        raise InvalidParameterCombination(
+            "You must specify MasterUserPassword when you turn off ManageMasterUserPassword."
+        )
+    if wanted.get("rotate_master_user_password") and not (managed or manage):
+        raise InvalidParameterCombination(
+            "You can't rotate the master user password of an instance that RDS does not manage it for."
+        )
+
+
+# The cloud whose databases moto's classes use: one at a time in a process, as moto's backends are.
+_current: list[Rds] = []
+
+
+def _rds() -> Rds:
+    if not _current:
+        raise RDSClientError("InternalFailure", "no embedded cloud runs databases in this process")
+    return _current[0]
+
+
+def _instances(secrets_backend: Any) -> list[Any]:
+    return list(rds_backends[secrets_backend.account_id][secrets_backend.region_name].databases.values())
+
+
+def _patch_moto() -> None:
+    create, modify, delete = RDSBackend.create_db_instance, RDSBackend.modify_db_instance, RDSBackend.delete_db_instance
+    stop, start, reboot = RDSBackend.stop_db_instance, RDSBackend.start_db_instance, RDSBackend.reboot_db_instance
+    rotate_secret = SecretsManagerBackend.rotate_secret
+    address = DBInstance.address
+
+    def delete_db_instance(backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+        deleted = delete(backend, db_instance_identifier, *args, **kwargs)
+        _rds().delete(db_instance_identifier)
+        return deleted
+
+    def restarting(change: Callable[..., Any], **what: bool) -> Callable[..., Any]:
+        def changed(backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+            instance = change(backend, db_instance_identifier, *args, **kwargs)
+            instance.port = _rds().restart(db_instance_identifier, **what) or instance.port
+            return instance
+
+        return changed
+
+    def no_data(*args: Any, **kwargs: Any) -> Any:
+        raise InvalidParameterCombination(
+            "the embedded cloud's snapshots hold no data, so nothing is restored from them"
+        )
+
+    def rotate_managed(secret: Any) -> None:
+        secret._status = "rotating"
+        _rds().rotate(secret)
+
+    def rotate_any(backend: Any, secret_id: str, *args: Any, **kwargs: Any) -> Any:
+        # a secret that RDS owns is rotated by RDS, not by a function
+        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_managed.html
+        found = backend.secrets.get(secret_id)
+        for instance in _instances(backend):
+            secret = getattr(instance, "master_user_secret", None)
+            if found is not None and secret is not None and secret.secret.arn == found.arn:
+                rotate_managed(secret)
+                return json.dumps({"ARN": found.arn, "Name": found.name, "VersionId": found.default_version_id})
+        return rotate_secret(backend, secret_id, *args, **kwargs)
+
+    RDSBackend.create_db_instance = lambda backend, db_kwargs: _rds().create(create, backend, db_kwargs)
+    RDSBackend.modify_db_instance = lambda backend, identifier, db_kwargs: _rds().modify(
+        modify, backend, identifier, db_kwargs
+    )
+    RDSBackend.delete_db_instance = delete_db_instance
+    RDSBackend.stop_db_instance = restarting(stop, stop=True, start=False)
+    RDSBackend.start_db_instance = restarting(start, stop=False, start=True)
+    RDSBackend.reboot_db_instance = restarting(reboot, stop=True, start=True)
+    RDSBackend.restore_db_instance_from_db_snapshot = no_data
+    RDSBackend.restore_db_instance_to_point_in_time = no_data
+    RDSBackend.create_db_instance_read_replica = no_data
+    DBInstance.address = property(
+        lambda instance: (
+            HOST if _current and _current[0].server(instance.db_instance_identifier) else address.fget(instance)
+        )
+    )
+    MasterUserSecret.rotate_secret = rotate_managed
+    MasterUserSecret._generate_secret_string = lambda secret: _secret_string(
+        secret.resource.master_username, random_password()
+    )
+    SecretsManagerBackend.rotate_secret = rotate_any
+
+
+_patch_moto()
