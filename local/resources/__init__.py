@@ -1,0 +1,28 @@
+"""How each AWS resource type is checked, created, read, updated and deleted through boto3: one module a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from local.resources import (
+    cloudwatch,
+    events,
+    iam,
+    lambda_,
+    lambda_triggers,
+    logs,
+    rds,
+    s3,
+    s3_settings,
+    secretsmanager,
+    sqs,
+)
+from local.resources.driver import Driver
+
+MODULES: Final = (sqs, lambda_, lambda_triggers, iam, cloudwatch, logs, events, s3, s3_settings, rds, secretsmanager)
+
+DRIVERS: Final[Mapping[str, Driver]] = {kind.type_name: kind() for module in MODULES for kind in module.DRIVERS}
+
+#: What the drivers do not prove about AWS, by module.
+LIMITS: Final[Mapping[str, tuple[str, ...]]] = {module.__name__.rpartition(".")[2]: module.LIMITS for module in MODULES}

@@ -1,0 +1,152 @@
+"""CloudWatch: metric alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
+
+from botocore.exceptions import ClientError
+
+from local.resources.driver import Aws, Driver, gone, pairs, sync_tags, unpaired
+from local.resources.schema import Failure, Property
+from local.resources.values import Values
+
+LIMITS: Final = (
+    "Alarms are stored; they change state only where something sets it, and metrics only exist where something puts them.",
+    "Metric math, anomaly detection and composite alarms are refused by name.",
+)
+
+_MISSING: Final = ("ResourceNotFoundException", "ResourceNotFound")
+_DAY: Final = 86_400
+
+# Input property and the member of PutMetricAlarm and DescribeAlarms that it is.
+_ALARM: Final = {
+    "actionsEnabled": "ActionsEnabled",
+    "alarmActions": "AlarmActions",
+    "alarmDescription": "AlarmDescription",
+    "comparisonOperator": "ComparisonOperator",
+    "datapointsToAlarm": "DatapointsToAlarm",
+    "evaluateLowSampleCountPercentiles": "EvaluateLowSampleCountPercentile",
+    "evaluationPeriods": "EvaluationPeriods",
+    "extendedStatistic": "ExtendedStatistic",
+    "insufficientDataActions": "InsufficientDataActions",
+    "metricName": "MetricName",
+    "namespace": "Namespace",
+    "okActions": "OKActions",
+    "period": "Period",
+    "statistic": "Statistic",
+    "threshold": "Threshold",
+    "treatMissingData": "TreatMissingData",
+    "unit": "Unit",
+}
+
+
+class MetricAlarm(Driver):
+    """An alarm on one metric. Its id is its name; imported by it."""
+
+    type_name = "aws:cloudwatch/metricAlarm:MetricAlarm"
+    source = "terraform-provider-aws internal/service/cloudwatch/metric_alarm.go"
+    properties: ClassVar = {
+        "actionsEnabled": Property("boolean", default=True),
+        "alarmActions": Property("strings", unordered=True, longest=5),
+        "alarmDescription": Property(longest=1024),
+        "comparisonOperator": Property(
+            required=True,
+            choices=(
+                "GreaterThanOrEqualToThreshold",
+                "GreaterThanThreshold",
+                "LessThanThreshold",
+                "LessThanOrEqualToThreshold",
+            ),
+        ),
+        "datapointsToAlarm": Property("integer", minimum=1),
+        "dimensions": Property("string_map", longest=30),
+        "evaluateLowSampleCountPercentiles": Property(computed=True, choices=("evaluate", "ignore")),
+        "evaluationPeriods": Property("integer", required=True, minimum=1),
+        "extendedStatistic": Property(conflicts=("statistic",)),
+        "insufficientDataActions": Property("strings", unordered=True, longest=5),
+        "metricName": Property(longest=255),
+        "name": Property(replaces=True, longest=255),
+        "namespace": Property(longest=255, pattern=r"[^:].*"),
+        "okActions": Property("strings", unordered=True, longest=5),
+        "period": Property("integer"),
+        "statistic": Property(
+            conflicts=("extendedStatistic",), choices=("SampleCount", "Average", "Sum", "Minimum", "Maximum")
+        ),
+        "threshold": Property("number"),
+        "treatMissingData": Property(default="missing", choices=("breaching", "notBreaching", "ignore", "missing")),
+        "unit": Property(),
+    }
+    outputs = frozenset({"arn", "tagsAll"})
+    identity = ("name",)
+    autoname = ("name", 255)
+    taggable = True
+
+    def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
+        """Hold the alarm to what PutMetricAlarm takes."""
+        for key in ("metricName", "namespace", "period", "threshold"):
+            if key not in given:
+                yield Failure(key, f"missing {key}: an alarm on one metric needs it")
+        if not given & {"statistic", "extendedStatistic"}:
+            yield Failure("statistic", "one of statistic and extendedStatistic must be set for a given metric_name")
+        period = known.get("period", 60)
+        minute = 60
+        if period not in (10, 20, 30) and period % minute:
+            yield Failure("period", f"expected 10, 20, 30 or a multiple of {minute}, got {period}")
+        periods = known.get("evaluationPeriods", 1)
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html: one day, seven from an hour on.
+        if period * periods > (_DAY * 7 if period >= _DAY / 24 else _DAY):
+            message = f"ValidationError: Metrics cannot be checked across more than a day (EvaluationPeriods {periods} * Period {period})"
+            yield Failure("evaluationPeriods", message)
+        if known.get("datapointsToAlarm", 0) > periods:
+            yield Failure("datapointsToAlarm", f"datapointsToAlarm is above evaluationPeriods ({periods})")
+
+    def create(self, aws: Aws, inputs: Values) -> str:
+        """PutMetricAlarm."""
+        aws.client("cloudwatch").put_metric_alarm(Tags=pairs(inputs["tagsAll"]), **_alarm(inputs))
+        return str(inputs["name"])
+
+    def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
+        """DescribeAlarms by name."""
+        client = aws.client("cloudwatch")
+        found = client.describe_alarms(AlarmNames=[identifier], AlarmTypes=["MetricAlarm"])["MetricAlarms"]
+        if not found:
+            return None
+        alarm = found[0]
+        state = {key: alarm[api] for key, api in _ALARM.items() if alarm.get(api) not in (None, [], "")}
+        return {
+            **state,
+            "name": alarm["AlarmName"],
+            "arn": alarm["AlarmArn"],
+            "dimensions": unpaired(alarm.get("Dimensions"), "Name") or None,
+            "actionsEnabled": alarm.get("ActionsEnabled", True),
+            "treatMissingData": alarm.get("TreatMissingData") or "missing",
+            "tagsAll": unpaired(client.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]),
+        }
+
+    def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
+        """PutMetricAlarm, which replaces the whole of it, and tags, which it then leaves alone."""
+        client = aws.client("cloudwatch")
+        client.put_metric_alarm(**_alarm(new))
+        sync_tags(
+            old,
+            new,
+            lambda tags: client.tag_resource(ResourceARN=old["arn"], Tags=pairs(tags)),
+            lambda keys: client.untag_resource(ResourceARN=old["arn"], TagKeys=keys),
+        )
+
+    def delete(self, aws: Aws, identifier: str, state: Values) -> None:
+        """DeleteAlarms."""
+        try:
+            aws.client("cloudwatch").delete_alarms(AlarmNames=[identifier])
+        except ClientError as error:
+            if not gone(error, *_MISSING):
+                raise
+
+
+def _alarm(inputs: Values) -> dict[str, Any]:
+    wanted = {api: inputs[key] for key, api in _ALARM.items() if key in inputs}
+    return {**wanted, "AlarmName": inputs["name"], "Dimensions": pairs(inputs.get("dimensions", {}), "Name")}
+
+
+DRIVERS: Final = (MetricAlarm,)
