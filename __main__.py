@@ -1,0 +1,129 @@
+"""The program: settings -> alarms -> database, images -> migration -> flows -> sweeper, API; exports.
+
+Reads on one screen. Which flows there are is said in `flows.py`, what each thing is made of in `components/`.
+"""
+
+import json
+
+import pulumi
+
+import settings as configuration
+from components.alarms import Alarms, function_conditions
+from components.api import KEYS, LONGEST_ANSWER, Api, ApiKeys
+from components.database import Database
+from components.function import Function, Platform
+from components.image_store import ImageStore
+from components.migration import Migration
+from components.needs import Need, ReadObjects, ReadSecret, SendTo, TellMissingObjects, UseDatabase, WriteObjects
+from components.package import Package, package
+from components.refused import RefusedError
+from components.schedule import Schedule
+from components.tags import tagging
+from components.worker_flow import WorkerFlow
+from flows import API, JOB_SWEEPER, catalogue
+
+VARIABLES = "BMX_"
+PICTURES = "books/"
+
+
+def program() -> None:
+    """Declare everything that one stack is."""
+    settings = configuration.load()
+    prefix, network = settings.prefix, settings.network
+    tags = {"project": pulumi.get_project(), "environment": settings.environment}
+    pulumi.runtime.register_stack_transformation(tagging(tags))
+    flows = catalogue(prefix)
+
+    alarms = Alarms("alarms", f"{prefix}-alarms", settings.alarm_emails)
+    database = Database("database", prefix, settings.database, network)
+    images = ImageStore("images", f"{prefix}-images", cdn_url=settings.images_cdn_url)
+    keys = ApiKeys("api-keys", f"{prefix}/api-keys")
+    platform = Platform(
+        prefix=prefix,
+        subnet_ids=network.subnet_ids,
+        security_group_ids=[database.clients.id],
+        variable_prefix=VARIABLES,
+        variables={f"{VARIABLES}ENVIRONMENT": settings.environment, f"{VARIABLES}VERSION": settings.version},
+    )
+
+    def code(name: str, *sources: str, **generated: str) -> Package:
+        """Package one of this project's own functions."""
+        return package(
+            ["handlers/__init__.py", "handlers/common", f"handlers/{name}", *sources],
+            generated={f"handlers/{name}/{file}.json": text for file, text in generated.items()},
+            requirements=f"requirements/{name}.txt" if settings.bundle_dependencies else None,
+        )
+
+    def function(
+        name: str,
+        of: Package,
+        *,
+        timeout: int,
+        needs: list[Need],
+        after: list[pulumi.Resource],
+        module: str = "handler",
+    ) -> Function:
+        """Declare one of this project's own functions, with what the flows that it produces for grant it."""
+        sends = [SendTo(flow.key) for flow in flows if name in flow.producers]
+        return Function(
+            name,
+            f"{prefix}-{name.replace('_', '-')}",
+            platform,
+            of,
+            timeout=timeout,
+            memory=512,
+            service=name,
+            handler=f"handlers.{name}.{module}.handler",
+            needs=[*needs, *sends],
+            grants=[database, images, keys, *workers],
+            opts=pulumi.ResourceOptions(depends_on=after),
+        )
+
+    workers: list[WorkerFlow] = []
+    migrations = code("migrate", "migrations")
+    migrate = function("migrate", migrations, timeout=900, needs=[UseDatabase()], after=database.ready)
+    schema = Migration("migration", migrate, migrations)
+
+    for flow in flows:
+        workers.append(
+            WorkerFlow(
+                flow,
+                platform,
+                settings.artefact(flow.code),
+                alarms=alarms,
+                grants=[database, images, *workers],
+                opts=pulumi.ResourceOptions(depends_on=[schema]),
+            )
+        )
+
+    sweeper = function(JOB_SWEEPER, code(JOB_SWEEPER), timeout=60, needs=[UseDatabase()], after=[schema])
+    schedule = Schedule("job_sweeper-schedule", f"{prefix}-job-sweeper", "rate(5 minutes)", sweeper)
+    alarms.watch("job_sweeper", f"{prefix}-job-sweeper", function_conditions(sweeper.name), parent=schedule)
+
+    entries = [flow.registry_entry(prefix, VARIABLES) for flow in flows]
+    registry = json.dumps({"prefix": prefix, "environment": settings.environment, "flows": entries}, indent=1)
+    pictures: list[Need] = [ReadObjects(PICTURES), WriteObjects(PICTURES), TellMissingObjects()]
+    answers = function(
+        API,
+        code(API, registry=registry),
+        module="app",
+        timeout=LONGEST_ANSWER,
+        needs=[*pictures, UseDatabase(), ReadSecret(KEYS)],
+        after=[schema],
+    )
+    api = Api("http", f"{prefix}-api", platform, answers)
+    alarms.watch("api", f"{prefix}-api", function_conditions(answers.name), parent=api)
+    images.allow_uploads_from(api.url)
+
+    pulumi.export("api_url", api.url)
+    pulumi.export("images_bucket", images.bucket.bucket)
+    pulumi.export("database_secret_arn", database.secret_arn)
+    pulumi.export("api_keys_secret_arn", keys.secret.arn)
+    pulumi.export("flows", entries)
+    pulumi.export("migrate_function", migrate.name)
+
+
+try:
+    program()
+except RefusedError as refusal:
+    raise pulumi.RunError(str(refusal)) from None

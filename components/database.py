@@ -1,0 +1,372 @@
+"""Database: a PostgreSQL whose password no program can touch, in one of three modes.
+
+- managed: RDS makes, keeps and rotates the password; a secret of ours says where it lies
+- adopted: instance and secret exist and are imported; neither gets a password or another owner of it
+- external: given by id, and only reached
+- every instance locked by `credential_lock.py`
+- clients' security group, whose members reach the database, and nothing else does
+"""
+
+from typing import Annotated, Literal
+
+import pulumi
+import pulumi_aws as aws
+from pydantic import Field
+
+from components import iam
+from components.arguments import Arguments, Text
+from components.credential_lock import CredentialLock
+from components.iam import Grant
+from components.needs import Need, UseDatabase
+
+PORT = 5432
+
+
+class Network(Arguments):
+    """Where everything lies that has an address in a VPC.
+
+    Attributes
+    ----------
+    vpc_id, subnet_ids
+        An existing VPC and private subnets in it, in at least two availability zones for the database's sake.
+    """
+
+    vpc_id: Text
+    subnet_ids: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class Size(Arguments):
+    """What an instance is made of.
+
+    Attributes
+    ----------
+    instance_class, engine_version
+        RDS's names, as ``db.t4g.micro`` and ``16``.
+    database_name
+        The database that is made with the instance.
+    username
+        Its owner. Only a name: see `credential_lock.py` for who owns the password.
+    allocated_storage, max_allocated_storage
+        GB.
+    backup_retention_days
+        At least a week.
+    multi_az
+        Whether a standby lies in another zone.
+    """
+
+    instance_class: Text
+    engine_version: Text = "16"
+    database_name: Text
+    username: Text
+    allocated_storage: Annotated[int, Field(ge=20)] = 20
+    max_allocated_storage: Annotated[int, Field(ge=20)] = 100
+    backup_retention_days: Annotated[int, Field(ge=7, le=35)] = 7
+    multi_az: bool = False
+
+
+class Managed(Size):
+    """A new instance, whose password is RDS's.
+
+    Attributes
+    ----------
+    force_tls
+        Whether the server refuses connections without TLS. Off only where the server has none.
+    """
+
+    mode: Literal["managed"]
+    force_tls: bool = True
+
+
+class Adopted(Size):
+    """An instance and a secret that exist, to be imported as they are.
+
+    Attributes
+    ----------
+    identifier, subnet_group, parameter_group, security_group_id
+        The instance and what it uses already.
+    secret_arn, secret_name
+        The secret that the callers log in by; its value stays its owner's.
+    importing
+        On for the one deployment that takes instance and secret into state. An import fails where the program differs
+        from what exists, so during it `IMPROVED_AFTER_IMPORT` keeps its values; off, the program's come into force.
+    """
+
+    mode: Literal["adopted"]
+    identifier: Text
+    subnet_group: Text
+    parameter_group: Text
+    security_group_id: Text
+    secret_arn: Text
+    secret_name: Text
+    importing: bool = False
+
+
+class External(Arguments):
+    """A database outside the program.
+
+    Attributes
+    ----------
+    secret_arn
+        The secret that the callers log in by.
+    security_group_id
+        Of the database; gets one rule that lets the clients in.
+    endpoint
+        Host name, for people and tools to see; the callers find it in the secret.
+    port
+        TCP port.
+    """
+
+    mode: Literal["external"]
+    secret_arn: Text
+    security_group_id: Text
+    endpoint: Text
+    port: Annotated[int, Field(ge=1, le=65_535)] = PORT
+
+
+DatabaseArguments = Annotated[Managed | Adopted | External, Field(discriminator="mode")]
+
+#: Properties of an adopted instance that may be worse than the program's until it is imported. The final snapshot is
+#: always one: AWS keeps nothing of it, so the provider imports it as skipped (terraform-provider-aws, rds/instance.go).
+IMPROVED_AFTER_IMPORT = (
+    "autoMinorVersionUpgrade",
+    "backupRetentionPeriod",
+    "copyTagsToSnapshot",
+    "deletionProtection",
+    "enabledCloudwatchLogsExports",
+    "finalSnapshotIdentifier",
+    "maxAllocatedStorage",
+    "skipFinalSnapshot",
+    "tags",
+)
+
+
+class Database(pulumi.ComponentResource):
+    """The database, and the way to it.
+
+    Parameters
+    ----------
+    name
+        Name of the component in the program.
+    prefix
+        Prefix of every name on AWS.
+    database
+        Which of the three modes, with its values; never inferred.
+    network
+        Where a new instance and its clients lie.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        prefix: str,
+        database: Managed | Adopted | External,
+        network: Network,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("worker-flows:index:Database", name, {}, opts)
+        self._name, self._prefix, self._network = name, prefix, network
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tls = True
+        self.clients = self._clients()
+        #: What must be there before anybody logs in.
+        self.ready: list[pulumi.Resource] = []
+        match database:
+            case Managed():
+                self._make(database)
+            case Adopted():
+                self._adopt(database)
+            case External():
+                self._secret_arns: list[pulumi.Input[str]] = [database.secret_arn]
+                self._open(database.security_group_id, database.port)
+        self.secret_arn = self._secret_arns[0]
+        self.register_outputs({"secret_arn": self.secret_arn})
+
+    def grant(self, need: Need) -> Grant | None:
+        """Grant reading the secrets that lead to the database; the function learns the first one's ARN."""
+        if not isinstance(need, UseDatabase):
+            return None
+        variables = {"DATABASE_SECRET_ARN": self.secret_arn, "DATABASE_SSLMODE": "require" if self._tls else "disable"}
+        return Grant(iam.secret_statements(self._secret_arns), variables)
+
+    def _make(self, database: Managed) -> None:
+        identifier = f"{self._prefix}-database"
+        group = self._security_group(f"{self._name}-server", identifier, "The database; only its clients reach it")
+        subnets = aws.rds.SubnetGroup(
+            f"{self._name}-subnets", name=identifier, subnet_ids=self._network.subnet_ids, opts=self._child
+        )
+        lock = CredentialLock(
+            self._name,
+            f"RDS owns it; aws rds modify-db-instance --db-instance-identifier {identifier} "
+            "--rotate-master-user-password --apply-immediately",
+        )
+        instance = self._instance(
+            database,
+            identifier,
+            lock.instance(),
+            subnet_group=subnets.name,
+            parameter_group=self._parameters(database, identifier).name,
+            security_group_id=group.id,
+            manage_master_user_password=True,
+        )
+        credentials = instance.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn)
+        self._secret_arns = [self._signpost(database, lock, instance, credentials), credentials]
+        self._open(group.id, PORT)
+
+    def _adopt(self, database: Adopted) -> None:
+        lock = CredentialLock(
+            self._name,
+            f"its owner changes it in the database {database.identifier!r} and in the secret {database.secret_name!r} "
+            "together (aws rds modify-db-instance, aws secretsmanager put-secret-value) and then proves a login.",
+        )
+        importing = database.importing
+        instance = self._instance(
+            database,
+            database.identifier,
+            pulumi.ResourceOptions.merge(
+                lock.instance(IMPROVED_AFTER_IMPORT if importing else ()),
+                pulumi.ResourceOptions(import_=database.identifier if importing else None),
+            ),
+            subnet_group=database.subnet_group,
+            parameter_group=database.parameter_group,
+            security_group_id=database.security_group_id,
+        )
+        # No version of it: its value stays its owner's.
+        secret = aws.secretsmanager.Secret(
+            f"{self._name}-secret",
+            name=database.secret_name,
+            opts=pulumi.ResourceOptions.merge(
+                lock.secret(),
+                pulumi.ResourceOptions(
+                    parent=self,
+                    import_=database.secret_arn if importing else None,
+                    ignore_changes=["description", "tags"] if importing else None,
+                ),
+            ),
+        )
+        self._secret_arns = [secret.arn]
+        self.ready = [instance]
+        self._open(database.security_group_id, PORT)
+
+    def _instance(
+        self,
+        size: Size,
+        identifier: str,
+        lock: pulumi.ResourceOptions,
+        *,
+        subnet_group: pulumi.Input[str],
+        parameter_group: pulumi.Input[str],
+        security_group_id: pulumi.Input[str],
+        manage_master_user_password: bool | None = None,
+    ) -> aws.rds.Instance:
+        return aws.rds.Instance(
+            f"{self._name}-instance",
+            identifier=identifier,
+            engine="postgres",
+            engine_version=size.engine_version,
+            instance_class=size.instance_class,
+            db_name=size.database_name,
+            username=size.username,
+            manage_master_user_password=manage_master_user_password,
+            port=PORT,
+            allocated_storage=size.allocated_storage,
+            max_allocated_storage=size.max_allocated_storage,
+            storage_encrypted=True,
+            multi_az=size.multi_az,
+            publicly_accessible=False,
+            db_subnet_group_name=subnet_group,
+            parameter_group_name=parameter_group,
+            vpc_security_group_ids=[security_group_id],
+            auto_minor_version_upgrade=True,
+            backup_retention_period=size.backup_retention_days,
+            copy_tags_to_snapshot=True,
+            enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
+            deletion_protection=True,
+            skip_final_snapshot=False,
+            final_snapshot_identifier=f"{identifier}-final",
+            opts=pulumi.ResourceOptions.merge(lock, self._child),
+        )
+
+    def _parameters(self, database: Managed, name: str) -> aws.rds.ParameterGroup:
+        self._tls = database.force_tls
+        if not database.force_tls:
+            pulumi.log.warn(
+                f"The database {name!r} takes logins without TLS (forceTls is false). That is for a PostgreSQL without "
+                "TLS on one's own machine, and for nothing else.",
+                self,
+            )
+        major = database.engine_version.partition(".")[0]
+        return aws.rds.ParameterGroup(
+            f"{self._name}-parameters",
+            name=f"{name}-{major}",
+            family=f"postgres{major}",
+            parameters=[{"name": "rds.force_ssl", "value": "1" if database.force_tls else "0"}],
+            opts=self._child,
+        )
+
+    def _signpost(
+        self, database: Managed, lock: CredentialLock, instance: aws.rds.Instance, credentials: pulumi.Output[str]
+    ) -> pulumi.Output[str]:
+        """Make the secret that says where the database and its credentials lie; it holds neither name nor password."""
+        secret = aws.secretsmanager.Secret(
+            f"{self._name}-secret",
+            name=f"{self._prefix}/database",
+            description="Where the database is, and which secret holds its credentials",
+            opts=pulumi.ResourceOptions.merge(lock.secret(), self._child),
+        )
+        version = aws.secretsmanager.SecretVersion(
+            f"{self._name}-secret",
+            secret_id=secret.id,
+            secret_string=pulumi.Output.json_dumps(
+                {
+                    "host": instance.address,
+                    "port": instance.port,
+                    "database": database.database_name,
+                    "credentials_secret_arn": credentials,
+                },
+                sort_keys=True,
+            ),
+            opts=self._child,
+        )
+        self.ready = [instance, version]
+        arn: pulumi.Output[str] = secret.arn
+        return arn
+
+    def _clients(self) -> aws.ec2.SecurityGroup:
+        group = self._security_group(
+            f"{self._name}-clients", f"{self._prefix}-functions", "Functions: clients of the database and of AWS"
+        )
+        aws.vpc.SecurityGroupEgressRule(
+            f"{self._name}-clients-to-aws",
+            security_group_id=group.id,
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            cidr_ipv4="0.0.0.0/0",
+            description="APIs of AWS, over TLS",
+            opts=self._child,
+        )
+        return group
+
+    def _open(self, server: pulumi.Input[str], port: int) -> None:
+        """Let the clients reach the server's port, and let it be reached by nobody else."""
+        tcp = {"ip_protocol": "tcp", "from_port": port, "to_port": port, "description": "PostgreSQL"}
+        to_server = aws.vpc.SecurityGroupEgressRule(
+            f"{self._name}-clients-to-server",
+            security_group_id=self.clients.id,
+            referenced_security_group_id=server,
+            opts=self._child,
+            **tcp,
+        )
+        from_clients = aws.vpc.SecurityGroupIngressRule(
+            f"{self._name}-server-from-clients",
+            security_group_id=server,
+            referenced_security_group_id=self.clients.id,
+            opts=self._child,
+            **tcp,
+        )
+        self.ready += [to_server, from_clients]
+
+    def _security_group(self, resource_name: str, name: str, description: str) -> aws.ec2.SecurityGroup:
+        return aws.ec2.SecurityGroup(
+            resource_name, name=name, description=description, vpc_id=self._network.vpc_id, opts=self._child
+        )
