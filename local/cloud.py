@@ -23,6 +23,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from local import home as homes
 from local import moto_server, offline
 from local.clock import Clock
+from local.gateway import Gateway
 from local.home import CloudAlreadyUp, CloudError, CloudNotRunning, Home, Network, Record
 from local.iam import Credentials, Iam
 from local.lambda_runtime import LambdaRuntime
@@ -55,7 +56,8 @@ def _client(service: str, endpoint: str, credentials: Credentials) -> Any:
         aws_session_token=credentials.session_token,
         region_name=REGION,
     )
-    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    # an error here is final; the second attempt keeps "reached max retries" out of its message
+    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2})
     return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
 
 
@@ -229,12 +231,17 @@ class Cloud:
             region=REGION,
             image_store=self._image_store,
         )
+        gateway = Gateway(self.runtime, self.home / "logs" / "gateway.log", gateway_port)
+        gateway.start()
+        self.gateway_url = gateway.url
+        # stopped after the runtime, so that what it waits for has an end
+        self._running.callback(gateway.stop)
         self._running.callback(self.runtime.stop)
         self.runtime.start()
-        provider = serve(self.endpoint, (self.admin.access_key_id, self.admin.secret_access_key, None), provider_port)
+        credentials = (self.admin.access_key_id, self.admin.secret_access_key, None)
+        provider = serve(self.endpoint, credentials, provider_port)
         self._running.callback(provider.stop)
         self.provider_address = provider.address
-        self.gateway_url = ""
 
     def stop(self) -> None:
         """Stop everything, in the reverse order, and delete what lived with the cloud; twice does no harm."""

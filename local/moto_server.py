@@ -17,6 +17,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from local.clock import Clock
 
 _LISTEN = "127.0.0.1"
+_LOG = logging.getLogger(__name__)
 
 
 class PortTakenError(Exception):
@@ -53,7 +54,12 @@ class _Gate:
         if str(environ.get("PATH_INFO", "")).startswith(("/moto-api", "/latest/")):
             start_response("404 NOT FOUND", [("Content-Type", "text/plain")])
             return [b"not part of the embedded cloud\n"]
-        return self._application(environ, start_response)  # type: ignore[no-any-return]
+        try:
+            return self._application(environ, start_response)  # type: ignore[no-any-return]
+        except Exception:
+            # the caller sees a bare 500
+            _LOG.exception("%s %s failed inside moto", environ.get("REQUEST_METHOD"), environ.get("PATH_INFO"))
+            raise
 
 
 class MotoServer:
@@ -63,8 +69,8 @@ class MotoServer:
     """
 
     def __init__(self, port: int) -> None:
-        # one line a request is noise; the decisions' record says what was called
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        # one line a request is noise, the decisions' record says what was called; failures are logged above
+        logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         self._server: BaseWSGIServer = make_server(
             _LISTEN,
             port,

@@ -74,7 +74,7 @@ class Rds:
             server = Postgres(self.home / identifier)
             try:
                 server.start()
-                server.create_master(instance.master_username, _password_of(instance), instance.db_name)
+                server.create_master(instance.master_username, _password(instance, wanted), instance.db_name)
             except (PostgresError, OSError) as error:
                 server.stop()
                 backend.databases.pop(identifier)
@@ -99,7 +99,7 @@ class Rds:
             server = self._servers.get(instance.db_instance_identifier)
             becomes_managed = wanted.get("manage_master_user_password") and not managed
             if server and (wanted.get("master_user_password") or becomes_managed):
-                server.set_password(instance.master_username, _password_of(instance))
+                server.set_password(instance.master_username, _password(instance, wanted))
             return instance
 
     def rotate(self, secret: MasterUserSecret) -> None:
@@ -142,10 +142,11 @@ def _secret_string(user: str, password: str) -> str:
     return json.dumps({"username": user, "password": password})
 
 
-def _password_of(instance: Any) -> str:
+def _password(instance: Any, wanted: Mapping[str, Any]) -> str:
+    # what was asked for is not readable from the instance, on AWS as in moto
     if instance.manage_master_user_password:
         return str(json.loads(instance.master_user_secret.secret.secret_string)["password"])
-    return str(instance.master_user_password)
+    return str(wanted["master_user_password"])
 
 
 def _check_supported(wanted: Mapping[str, Any]) -> None:
