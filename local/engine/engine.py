@@ -1,0 +1,385 @@
+"""The embedded engine's face: options in, outcome out."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, Literal
+
+import yaml
+
+from local.engine.callbacks import Callbacks
+from local.engine.context import Context
+from local.engine.deployment import Deployment
+from local.engine.diagnostics import Diagnostics, Event
+from local.engine.errors import EngineError, Unsupported
+from local.engine.monitor import Monitor
+from local.engine.outcome import Outcome, count, masked_config, records
+from local.engine.policy import Analyzer
+from local.engine.properties import Marshal
+from local.engine.registry import ProviderRegistry
+from local.engine.runner import ProgramRun
+from local.engine.snapshot import Snapshot
+from local.engine.state import ResourceState
+from local.engine.store import PendingOperation, StateStore
+from local.engine.targets import UrnTargets
+from local.engine.urns import ROOT_STACK_TYPE
+from local.engine.values import mask
+
+_GRACE: Final = 5.0
+_POLL: Final = 0.005
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to do.
+
+    Attributes
+    ----------
+    kind
+        ``preview`` shows what ``up`` would do; ``refresh`` and ``destroy`` as in the CLI.
+    targets, excludes, replace
+        URNs, with ``*`` (within one part) and ``**`` (anything).
+    target_dependents
+        What depends on a target may be touched too.
+    ignore_protect
+        Protected resources may be deleted and replaced.
+    skip_preview
+        ``up``, ``destroy`` and ``refresh`` do not look first whether the preview fails.
+    run_program
+        ``destroy`` runs the program, which it needs if a resource has delete hooks.
+    refresh
+        ``preview`` and ``up`` read the recorded resources again first.
+    dry_run
+        ``destroy`` and ``refresh`` only show what they would do.
+    on_event
+        Called with every `Event` as it happens, from several threads.
+    """
+
+    kind: Literal["preview", "up", "refresh", "destroy"]
+    targets: Sequence[str] = ()
+    excludes: Sequence[str] = ()
+    replace: Sequence[str] = ()
+    target_dependents: bool = False
+    ignore_protect: bool = False
+    skip_preview: bool = False
+    run_program: bool = False
+    refresh: bool = False
+    dry_run: bool = False
+    on_event: Callable[[Event], Any] | None = None
+
+    @property
+    def previews(self) -> bool:
+        """Whether nothing is carried out."""
+        return self.kind == "preview" or self.dry_run
+
+    @property
+    def runs_program(self) -> bool:
+        """Whether the program is run."""
+        return self.kind in {"preview", "up"} or (self.kind == "destroy" and self.run_program)
+
+
+class Engine:
+    """Previews, updates, refreshes and destroys one stack of one Pulumi program.
+
+    Parameters
+    ----------
+    project
+        The folder with ``Pulumi.yaml`` and ``__main__.py``.
+    stack
+        The stack's name.
+    state
+        Where its state is kept.
+    providers
+        Where each package's ResourceProvider listens: ``{"aws": "127.0.0.1:4567"}``.
+    analyzers
+        Where policy packs listen.
+    parallel
+        How many resources may be worked on at once.
+    environment
+        Variables for the program beyond PATH, HOME and the locale.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        stack: str,
+        state: StateStore,
+        providers: Mapping[str, str],
+        analyzers: Sequence[str] = (),
+        parallel: int = 8,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = project.resolve()
+        self._project = _project_name(self._folder)
+        self._stack = stack
+        self._state = state
+        self._providers = dict(providers)
+        self._analyzers = list(analyzers)
+        self._parallel = parallel
+        self._environment = dict(environment or {})
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Stop the run: what is under way is finished and recorded, nothing new is begun. Safe from a signal handler."""
+        self._cancelled.set()
+
+    def run(self, options: Options, config: Mapping[str, str], secret_keys: frozenset[str] = frozenset()) -> Outcome:
+        """Do what the options say.
+
+        Parameters
+        ----------
+        config
+            Full keys (``project:key``) to values; objects as JSON text, as under the CLI.
+        secret_keys
+            The keys whose values are secret.
+
+        Returns
+        -------
+        Outcome
+            Also of a run that was refused or failed; see its ``ok`` and ``diagnostics``.
+
+        Raises
+        ------
+        EngineError
+            If the stack is locked or its state cannot be read.
+        """
+        if options.targets and options.excludes:
+            raise EngineError("--target and --exclude cannot be used together")
+        if options.kind == "refresh" and options.run_program:
+            raise Unsupported("refresh with --run-program")
+        self._cancelled.clear()
+        with self._state, _interruptible(self.cancel):
+            if not options.previews and not options.skip_preview:
+                preview = self._once(replace(options, dry_run=True), config, secret_keys)
+                if not preview.ok:
+                    return preview
+            return self._once(options, config, secret_keys)
+
+    def _once(self, options: Options, config: Mapping[str, str], secret_keys: frozenset[str]) -> Outcome:
+        begun = time.monotonic()
+        diagnostics = Diagnostics(options.on_event)
+        base, pending = self._state.load()
+        with ExitStack() as stack:
+            deployment = self._deployment(stack, options, diagnostics, base, pending, config, secret_keys)
+            try:
+                self._configure_analyzers(deployment.ctx, config)
+                if _ready(deployment, options, pending):
+                    self._execute(deployment, options, config, secret_keys)
+            except EngineError as error:
+                deployment.report("", error)
+            deployment.executor.drain()
+            if deployment.failed or self._cancelled.is_set():
+                ended = "canceled" if self._cancelled.is_set() else "failed"
+                diagnostics.error("", f"{_noun(options)} {ended}")
+            return self._outcome(deployment, options, config, secret_keys, time.monotonic() - begun)
+
+    def _deployment(
+        self,
+        stack: ExitStack,
+        options: Options,
+        diagnostics: Diagnostics,
+        base: list[ResourceState],
+        pending: list[PendingOperation],
+        config: Mapping[str, str],
+        secret_keys: frozenset[str],
+    ) -> Deployment:
+        registry = ProviderRegistry(self._providers, self._folder)
+        callbacks = Callbacks(diagnostics, dry_run=options.previews)
+        analyzers = [Analyzer(address) for address in self._analyzers]
+        for closing in (registry, callbacks, *analyzers):
+            stack.callback(closing.close)
+        ctx = Context(
+            project=self._project,
+            stack=self._stack,
+            folder=self._folder,
+            dry_run=options.previews,
+            destroying=options.kind == "destroy" and options.run_program,
+            ignore_protect=options.ignore_protect,
+            target_dependents=options.target_dependents,
+            targets=UrnTargets(options.targets),
+            excludes=UrnTargets(options.excludes),
+            replace_targets=UrnTargets(options.replace),
+            registry=registry,
+            callbacks=callbacks,
+            diagnostics=diagnostics,
+            snapshot=Snapshot(None if options.previews else self._state, base, pending),
+            all_olds=base,
+            config=dict(config),
+            secret_keys=secret_keys,
+            analyzers=analyzers if options.runs_program and options.kind != "destroy" else (),
+        )
+        return Deployment(ctx, self._parallel)
+
+    def _configure_analyzers(self, ctx: Context, config: Mapping[str, str]) -> None:
+        plain = {key: value for key, value in config.items() if key not in ctx.secret_keys}
+        for analyzer in ctx.analyzers:
+            analyzer.configure(self._project, self._stack, plain, dry_run=ctx.dry_run)
+
+    def _execute(
+        self, deployment: Deployment, options: Options, config: Mapping[str, str], secret_keys: frozenset[str]
+    ) -> None:
+        if options.kind == "refresh" or options.refresh:
+            deployment.refresh()
+            if options.kind == "refresh" or deployment.failed:
+                return
+        if options.runs_program:
+            self._run_program(deployment, config, secret_keys)
+        else:
+            deployment.finish()
+
+    def _run_program(self, deployment: Deployment, config: Mapping[str, str], secret_keys: frozenset[str]) -> None:
+        monitor = Monitor(deployment)
+        try:
+            program = ProgramRun(
+                {
+                    "folder": str(self._folder),
+                    "project": self._project,
+                    "stack": self._stack,
+                    "monitor": monitor.address,
+                    "config": dict(config),
+                    "secret_keys": sorted(secret_keys),
+                    "dry_run": deployment.ctx.dry_run,
+                    "parallel": self._parallel,
+                },
+                self._environment,
+                deployment.ctx.diagnostics,
+            )
+            try:
+                self._wait(deployment, monitor, program)
+                if monitor.registered.is_set() and not deployment.executor.stopped.is_set():
+                    deployment.finish()
+            finally:
+                deployment.executor.drain()
+                monitor.finished.set()
+                stopped = deployment.executor.stopped.is_set()
+                code = program.end(grace=_GRACE)
+                if not stopped and code != 0:
+                    self._program_failed(deployment, program, code)
+                deployment.record_outputs()
+        finally:
+            monitor.stop()
+
+    def _wait(self, deployment: Deployment, monitor: Monitor, program: ProgramRun) -> None:
+        """Wait until the program has registered everything, has ended, or the deployment has stopped."""
+        while not monitor.registered.wait(_POLL):
+            if self._cancelled.is_set():
+                deployment.cancel()
+            if deployment.executor.stopped.is_set() or program.poll() is not None:
+                return
+
+    def _program_failed(self, deployment: Deployment, program: ProgramRun, code: int) -> None:
+        if not deployment.ctx.diagnostics.failed:
+            words = program.last_words()
+            deployment.ctx.diagnostics.error(
+                "", f"the program ended with code {code}" + (f":\n{words}" if words else "")
+            )
+        deployment.executor.failed = True
+
+    def _outcome(
+        self,
+        deployment: Deployment,
+        options: Options,
+        config: Mapping[str, str],
+        secret_keys: frozenset[str],
+        duration: float,
+    ) -> Outcome:
+        steps = records(deployment.executor.done)
+        cancelled = self._cancelled.is_set()
+        return Outcome(
+            ok=not deployment.failed and not cancelled,
+            steps=steps,
+            outputs=_outputs(deployment.ctx),
+            diagnostics=deployment.ctx.diagnostics.messages,
+            changes=count(steps),
+            config=masked_config(config, secret_keys),
+            dry_run=options.previews,
+            cancelled=cancelled,
+            maybe_corrupt=deployment.executor.uncertain,
+            duration=duration,
+        )
+
+
+def _noun(options: Options) -> str:
+    return "preview" if options.previews else {"up": "update"}.get(options.kind, options.kind)
+
+
+def _project_name(folder: Path) -> str:
+    file = folder / "Pulumi.yaml"
+    if not file.exists():
+        raise EngineError(f"{file} does not exist: {folder} is not a Pulumi project")
+    project = yaml.safe_load(file.read_text()) or {}
+    if "name" not in project:
+        raise EngineError(f"{file} has no `name`")
+    return str(project["name"])
+
+
+def _outputs(ctx: Context) -> dict[str, Any]:
+    for state in ctx.snapshot.resources():
+        if state.type == ROOT_STACK_TYPE:
+            return Marshal().plain(mask(state.outputs))
+    return {}
+
+
+def _ready(deployment: Deployment, options: Options, pending: Sequence[PendingOperation]) -> bool:
+    """Look at what an interrupted run left, and at what a destroy would need; tell whether to go on."""
+    ctx = deployment.ctx
+    if pending and not options.previews:
+        listed = "\n".join(f"  * {op.state.urn}, interrupted while {op.type}" for op in pending)
+        ctx.diagnostics.warning(
+            "",
+            f"Attempting to deploy or update resources with {len(pending)} pending operations from previous deployment.\n"
+            f"{listed}\n"
+            "Recorded resources among them are read again before going on; one interrupted while creating is created "
+            "again, and should that be refused because it exists, import it or delete it.",
+        )
+    if ctx.replace_targets and any(urn not in ctx.olds for urn in ctx.replace_targets.literals):
+        unknown = [urn for urn in ctx.replace_targets.literals if urn not in ctx.olds]
+        raise EngineError(f"Target '{unknown[0]}' could not be found in the stack.")
+    if options.kind == "destroy" and not options.run_program:
+        return _without_delete_hooks(ctx)
+    return True
+
+
+def _without_delete_hooks(ctx: Context) -> bool:
+    hooked = [
+        (state, state.hooks.get("BeforeDelete", []) + state.hooks.get("AfterDelete", [])) for state in ctx.all_olds
+    ]
+    found = False
+    for state, names in hooked:
+        if names:
+            found = True
+            ctx.diagnostics.error(
+                state.urn,
+                f"Resource has delete hooks registered, but the program is not running. Hooks: {', '.join(names)}",
+            )
+    if found:
+        raise EngineError("You must run with the `--run-program` flag to use delete hooks during destroy.")
+    return True
+
+
+class _interruptible:  # noqa: N801  used as a function
+    """While it holds, the first Ctrl-C or SIGTERM cancels; the second one interrupts as ever."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel = cancel
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(number, self._before[number])
+        self._cancel()
