@@ -24,6 +24,7 @@ from local.iam_actions import Need, NotModelledError
 from local.iam_policy import Access, Principal, UnsupportedPolicyError
 from local.iam_presigned import S3SignatureError
 from local.iam_requests import Signer
+from local.patching import Patches
 
 # moto reads access keys of this form; AWS's have it too
 _KEY_ALPHABET = string.ascii_uppercase + string.digits
@@ -131,8 +132,8 @@ class Iam:
         context = {"aws:sourcearn": source_arn, "aws:sourceaccount": self.account, "aws:sourceowner": self.account}
         return self._decide(Principal(self.account, service=service), Need(action, resource, context))
 
-    def install(self) -> None:
-        """Put the evaluator behind moto's authorisation point, in place of moto's own checks."""
+    def install(self) -> Patches:
+        """Put the evaluator behind moto's authorisation point, in place of moto's own checks, until that is undone."""
         iam = self
 
         def authorise(response: Any, iam_request_cls: type, resource: str = "*") -> None:
@@ -143,8 +144,10 @@ class Iam:
             denied = resource in flask.g.get("denied_objects", ())
             return PermissionResult.DENIED if denied else PermissionResult.PERMITTED
 
-        ActionAuthenticatorMixin._authenticate_and_authorize_action = authorise
-        FakeBucket.get_permission = get_permission
+        patches = Patches()
+        patches.set(ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorise)
+        patches.set(FakeBucket, "get_permission", get_permission)
+        return patches
 
     def _authorise(self, response: Any) -> None:
         service = iam_requests.service_of(response)

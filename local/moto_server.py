@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.clock import Clock
+from local.patching import Patches
 
 _LISTEN = "127.0.0.1"
 _LOG = logging.getLogger(__name__)
@@ -89,12 +90,13 @@ class MotoServer:
         self._server.server_close()
 
 
-def install_clock(clock: Clock) -> None:
-    """Make every time that moto takes come from `clock`.
+def install_clock(clock: Clock) -> Patches:
+    """Make every time that moto takes come from `clock`, until that is undone.
 
     moto takes the time in `moto.core.utils.utcnow`, but some modules have imported that function by name; those that
     are loaded already are patched too, later ones find the new function.
     """
+    patches = Patches()
     original = utils.utcnow
 
     def utcnow() -> datetime:
@@ -103,4 +105,5 @@ def install_clock(clock: Clock) -> None:
 
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "moto" and getattr(module, "utcnow", None) is original:
-            module.utcnow = utcnow  # type: ignore[attr-defined]
+            patches.set(module, "utcnow", utcnow)
+    return patches

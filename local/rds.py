@@ -18,6 +18,7 @@ from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterVal
 from moto.rds.models import DBInstance, MasterUserSecret, RDSBackend, rds_backends
 from moto.secretsmanager.models import SecretsManagerBackend
 
+from local.patching import Patches
 from local.postgres import HOST, Postgres, PostgresError
 
 _MAJOR_VERSION = "16"
@@ -49,9 +50,35 @@ class Rds:
         self._servers: dict[str, Postgres] = {}
         self._lock = threading.RLock()
 
-    def install(self) -> None:
-        """Put the databases behind moto's RDS."""
-        _current[:] = [self]
+    def install(self) -> Patches:
+        """Put the databases behind moto's RDS, until that is undone."""
+        patches = Patches()
+        create, modify = RDSBackend.create_db_instance, RDSBackend.modify_db_instance
+        patches.set(RDSBackend, "create_db_instance", lambda backend, wanted: self.create(create, backend, wanted))
+        patches.set(
+            RDSBackend,
+            "modify_db_instance",
+            lambda backend, identifier, wanted: self.modify(modify, backend, identifier, wanted),
+        )
+        patches.set(RDSBackend, "delete_db_instance", self._deleting(RDSBackend.delete_db_instance))
+        for name, stop, start in (
+            ("stop_db_instance", True, False),
+            ("start_db_instance", False, True),
+            ("reboot_db_instance", True, True),
+        ):
+            patches.set(RDSBackend, name, self._restarting(getattr(RDSBackend, name), stop=stop, start=start))
+        for name in (
+            "restore_db_instance_from_db_snapshot",
+            "restore_db_instance_to_point_in_time",
+            "create_db_instance_read_replica",
+        ):
+            patches.set(RDSBackend, name, _no_data)
+        made_up = DBInstance.address.fget
+        patches.set(DBInstance, "address", property(lambda instance: self._address(instance) or made_up(instance)))
+        patches.set(MasterUserSecret, "rotate_secret", lambda secret: self._rotate_managed(secret))
+        patches.set(MasterUserSecret, "_generate_secret_string", _first_secret_string)
+        patches.set(SecretsManagerBackend, "rotate_secret", self._rotating(SecretsManagerBackend.rotate_secret))
+        return patches
 
     def stop(self) -> None:
         """Stop every database."""
@@ -118,24 +145,58 @@ class Rds:
                 secret.secret.arn, _secret_string(instance.master_username, password), None, None, ["AWSCURRENT"]
             )
 
-    def delete(self, identifier: str) -> None:
-        """DeleteDBInstance, after moto has let the record go."""
-        with self._lock:
-            server = self._servers.pop(identifier, None)
-            if server:
-                server.remove()
+    def _rotate_managed(self, secret: Any) -> None:
+        secret._status = "rotating"
+        self.rotate(secret)
 
-    def restart(self, identifier: str, *, stop: bool, start: bool) -> int | None:
-        """Stop or start a database, or both; its port afterwards."""
-        with self._lock:
-            server = self._servers.get(identifier)
-            if server is None:
-                return None
-            if stop:
-                server.stop()
-            if start:
-                server.start()
-            return server.port
+    def _rotating(self, rotate_secret: Callable[..., Any]) -> Callable[..., Any]:
+        """RotateSecret: a secret that RDS owns is rotated by RDS, not by a function.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_managed.html
+        """
+
+        def rotated(backend: Any, secret_id: str, *args: Any, **kwargs: Any) -> Any:
+            found = backend.secrets.get(secret_id)
+            for instance in _instances(backend):
+                secret = getattr(instance, "master_user_secret", None)
+                if found is not None and secret is not None and secret.secret.arn == found.arn:
+                    self._rotate_managed(secret)
+                    return backend.secrets[found.arn].to_short_dict()
+            return rotate_secret(backend, secret_id, *args, **kwargs)
+
+        return rotated
+
+    def _deleting(self, delete: Callable[..., Any]) -> Callable[..., Any]:
+        """DeleteDBInstance: the database goes when moto has let the record go."""
+
+        def deleted(backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+            instance = delete(backend, db_instance_identifier, *args, **kwargs)
+            with self._lock:
+                server = self._servers.pop(db_instance_identifier, None)
+                if server:
+                    server.remove()
+            return instance
+
+        return deleted
+
+    def _restarting(self, change: Callable[..., Any], *, stop: bool, start: bool) -> Callable[..., Any]:
+        """StopDBInstance, StartDBInstance and RebootDBInstance; a database that starts again has another port."""
+
+        def changed(backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+            instance = change(backend, db_instance_identifier, *args, **kwargs)
+            with self._lock:
+                server = self._servers.get(db_instance_identifier)
+                if server and stop:
+                    server.stop()
+                if server and start:
+                    server.start()
+                    instance.port = server.port
+            return instance
+
+        return changed
+
+    def _address(self, instance: Any) -> str | None:
+        return HOST if instance.db_instance_identifier in self._servers else None
 
 
 def _secret_string(user: str, password: str) -> str:
@@ -206,80 +267,13 @@ def _check_password_change(wanted: Mapping[str, Any], *, managed: bool) -> None:
         )
 
 
-# The cloud whose databases moto's classes use: one at a time in a process, as moto's backends are.
-_current: list[Rds] = []
+def _no_data(*args: Any, **kwargs: Any) -> Any:
+    raise InvalidParameterCombination("the embedded cloud's snapshots hold no data, so nothing is restored from them")
 
 
-def _rds() -> Rds:
-    if not _current:
-        raise RDSClientError("InternalFailure", "no embedded cloud runs databases in this process")
-    return _current[0]
+def _first_secret_string(secret: Any) -> str:
+    return _secret_string(secret.resource.master_username, random_password())
 
 
 def _instances(secrets_backend: Any) -> list[Any]:
     return list(rds_backends[secrets_backend.account_id][secrets_backend.region_name].databases.values())
-
-
-def _patch_moto() -> None:
-    create, modify, delete = RDSBackend.create_db_instance, RDSBackend.modify_db_instance, RDSBackend.delete_db_instance
-    stop, start, reboot = RDSBackend.stop_db_instance, RDSBackend.start_db_instance, RDSBackend.reboot_db_instance
-    rotate_secret = SecretsManagerBackend.rotate_secret
-    address = DBInstance.address
-
-    def delete_db_instance(backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
-        deleted = delete(backend, db_instance_identifier, *args, **kwargs)
-        _rds().delete(db_instance_identifier)
-        return deleted
-
-    def restarting(change: Callable[..., Any], **what: bool) -> Callable[..., Any]:
-        def changed(backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
-            instance = change(backend, db_instance_identifier, *args, **kwargs)
-            instance.port = _rds().restart(db_instance_identifier, **what) or instance.port
-            return instance
-
-        return changed
-
-    def no_data(*args: Any, **kwargs: Any) -> Any:
-        raise InvalidParameterCombination(
-            "the embedded cloud's snapshots hold no data, so nothing is restored from them"
-        )
-
-    def rotate_managed(secret: Any) -> None:
-        secret._status = "rotating"
-        _rds().rotate(secret)
-
-    def rotate_any(backend: Any, secret_id: str, *args: Any, **kwargs: Any) -> Any:
-        # a secret that RDS owns is rotated by RDS, not by a function
-        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_managed.html
-        found = backend.secrets.get(secret_id)
-        for instance in _instances(backend):
-            secret = getattr(instance, "master_user_secret", None)
-            if found is not None and secret is not None and secret.secret.arn == found.arn:
-                rotate_managed(secret)
-                return json.dumps({"ARN": found.arn, "Name": found.name, "VersionId": found.default_version_id})
-        return rotate_secret(backend, secret_id, *args, **kwargs)
-
-    RDSBackend.create_db_instance = lambda backend, db_kwargs: _rds().create(create, backend, db_kwargs)
-    RDSBackend.modify_db_instance = lambda backend, identifier, db_kwargs: _rds().modify(
-        modify, backend, identifier, db_kwargs
-    )
-    RDSBackend.delete_db_instance = delete_db_instance
-    RDSBackend.stop_db_instance = restarting(stop, stop=True, start=False)
-    RDSBackend.start_db_instance = restarting(start, stop=False, start=True)
-    RDSBackend.reboot_db_instance = restarting(reboot, stop=True, start=True)
-    RDSBackend.restore_db_instance_from_db_snapshot = no_data
-    RDSBackend.restore_db_instance_to_point_in_time = no_data
-    RDSBackend.create_db_instance_read_replica = no_data
-    DBInstance.address = property(
-        lambda instance: (
-            HOST if _current and _current[0].server(instance.db_instance_identifier) else address.fget(instance)
-        )
-    )
-    MasterUserSecret.rotate_secret = rotate_managed
-    MasterUserSecret._generate_secret_string = lambda secret: _secret_string(
-        secret.resource.master_username, random_password()
-    )
-    SecretsManagerBackend.rotate_secret = rotate_any
-
-
-_patch_moto()
