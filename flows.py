@@ -40,4 +40,5 @@ def catalogue(prefix: str) -> tuple[Flow, ...]:
             ),
         ],
         prefix,
+        producers=(API, JOB_SWEEPER),
     )

@@ -216,7 +216,7 @@ class Flow:
         return RefusedError(f"Flow {self.key!r}: {why}")
 
 
-def together(flows: Iterable[Flow], prefix: str) -> tuple[Flow, ...]:
+def together(flows: Iterable[Flow], prefix: str, producers: Iterable[str] = ()) -> tuple[Flow, ...]:
     """Return the flows of one stack, or refuse what they cannot be together.
 
     Parameters
@@ -225,18 +225,26 @@ def together(flows: Iterable[Flow], prefix: str) -> tuple[Flow, ...]:
         The declarations, in order.
     prefix
         Prefix of every name in the stack.
+    producers
+        Functions of the program that flows may name as their producers.
 
     Raises
     ------
     RefusedError
-        Two flows have the same key or queue, or a name is longer than AWS takes.
+        Two flows have the same key or queue, a producer is none, or a name is longer than AWS takes.
     """
-    flows = tuple(flows)
+    flows, known = tuple(flows), sorted(producers)
     for what, values in (("key", [flow.key for flow in flows]), ("queue", [flow.queue for flow in flows])):
         repeated = _repeated(values)
         if repeated:
             raise RefusedError(f"Two flows have the {what} {repeated!r}; give each its own.")
     for flow in flows:
+        strangers = sorted(set(flow.producers).difference(known))
+        if strangers:
+            raise RefusedError(
+                f"Flow {flow.key!r}: producer {strangers[0]!r} is no function of this program, so nobody would get the "
+                f"queue's grants; name one of {', '.join(known)}."
+            )
         for name, longest in (
             (flow.dead_letter_queue_name(prefix), LONGEST_QUEUE_NAME),
             (flow.function_name(prefix), LONGEST_FUNCTION_NAME),
