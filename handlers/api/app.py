@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if answer := version_answer(event):
         return dict(answer)
     try:
-        edge.admit(event)
+        admitted = edge.admit(event)
     except Exception as error:  # noqa: BLE001  every one of them becomes an answer, as in the routes
         return problems.problem_of(error).as_event()
-    return app.resolve(event, context)
+    return app.resolve(admitted, context)

@@ -15,11 +15,17 @@ from handlers.api.parts import parts
 from handlers.api.problems import ProblemError
 
 PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health/version"})
+JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024  # requests are small; photographs go to S3 directly
 
 
-def admit(event: Mapping[str, Any]) -> None:
+def admit(event: Mapping[str, Any]) -> dict[str, Any]:
     """Let a request pass to the routes.
+
+    Returns
+    -------
+    dict
+        The event for the resolver. Its content type is written as Powertools compares it: in lower case.
 
     Raises
     ------
@@ -31,20 +37,21 @@ def admit(event: Mapping[str, Any]) -> None:
     headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     if event.get("rawPath") not in PUBLIC_PATHS and parts().keys.owner(headers.get("x-api-key", "")) is None:
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a valid key in the header X-API-Key.")
-    _check_body(event, headers.get("content-type", ""))
+    if event.get("body"):
+        _check_body(event, headers.get("content-type", JSON))
+        headers["content-type"] = JSON
+    return {**event, "headers": headers}
 
 
 def _check_body(event: Mapping[str, Any], content_type: str) -> None:
-    body = event.get("body") or ""
-    if not body:
-        return
+    body = event["body"]
     # Base64 makes four characters of three bytes; the length alone refuses what need not be decoded.
     limit = MAX_BODY_BYTES * 4 // 3 + 4 if event.get("isBase64Encoded") else MAX_BODY_BYTES
     if len(body) > limit:
         raise ProblemError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {MAX_BODY_BYTES} bytes; photographs go to S3."
         )
-    if content_type.partition(";")[0].strip().lower() not in {"", "application/json"}:
+    if content_type.partition(";")[0].strip().lower() != JSON:
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json.")
     try:
         raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -16,6 +17,8 @@ from handlers.api.problems import ProblemError, invalid, not_found
 from handlers.common import dispatch, jobs, storage
 from handlers.common.order import display_order, lock_book
 from handlers.common.tables import book_images, image_processing_jobs, image_uploads
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -159,10 +162,6 @@ def images_of(parts: Parts, connection: sa.Connection, book_id: int) -> list[Ima
 
 
 def _view(parts: Parts, row: sa.Row[Any], position: int) -> Image:
-    thumbnail = matte = None
-    if row.is_background_processed:
-        thumbnail = storage.thumbnail_key(row.s3_key) if row.ours else storage.legacy_thumbnail_key(row.s3_key)
-        matte = storage.matte_key(row.s3_key) if row.ours else None
     return Image(
         id=row.id,
         position=position,
@@ -170,10 +169,25 @@ def _view(parts: Parts, row: sa.Row[Any], position: int) -> Image:
         is_background_processed=row.is_background_processed,
         image_type=row.image_type,
         original_filename=row.original_filename,
-        url=_url(parts, row.s3_key),
-        thumbnail_url=None if thumbnail is None else _url(parts, thumbnail),
-        matte_url=None if matte is None else _url(parts, matte),
+        **_urls(parts, row),
     )
+
+
+def _urls(parts: Parts, row: sa.Row[Any]) -> dict[str, str | None]:
+    urls: dict[str, str | None] = {"url": None, "thumbnail_url": None, "matte_url": None}
+    try:
+        key = storage.stored_key(row.s3_key)
+    except ValueError:
+        # One bad row must not hide the book's other pictures.
+        log.exception("image %s has a key that is no object's", row.id)
+        return urls
+    urls["url"] = _url(parts, key)
+    if row.is_background_processed:
+        urls["thumbnail_url"] = _url(
+            parts, storage.thumbnail_key(key) if row.ours else storage.legacy_thumbnail_key(key)
+        )
+        urls["matte_url"] = _url(parts, storage.matte_key(key)) if row.ours else None
+    return urls
 
 
 def _url(parts: Parts, key: str) -> str:

@@ -74,7 +74,7 @@ class Reservation(BaseModel):
 
 
 class Image(BaseModel):
-    """A picture of a book."""
+    """A picture of a book; `url` is null where the row's key can be no object's."""
 
     id: int
     position: int
@@ -82,7 +82,7 @@ class Image(BaseModel):
     is_background_processed: bool
     image_type: str | None
     original_filename: str | None
-    url: str
+    url: str | None
     thumbnail_url: str | None
     matte_url: str | None
 
