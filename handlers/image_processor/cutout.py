@@ -282,9 +282,9 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Photograph:
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     try:
         picture.draft(None, size)  # JPEG alone: decodes at 1/2, 1/4 or 1/8, never smaller than asked
+        picture.load()  # before EXIF is asked for: a PNG's getexif loads too, and its error would pass for bad EXIF
         orientation = _orientation(picture)
         profile = picture.info.get("icc_profile")
-        picture.load()
         rgb, alpha = _to_srgb(picture, profile)
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"the picture is too large: {error}") from error

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.common import clock, jobs, settings
 from handlers.common.database import Database
 from handlers.common.storage import Storage
-from handlers.image_processor import allocator, cutout, job, models
+from handlers.image_processor import cutout, job, memory, models
 
 logger = Logger()
 LEASE_MARGIN = timedelta(seconds=15)
@@ -22,7 +22,7 @@ LEASE_MARGIN = timedelta(seconds=15)
 The message stays invisible for six timeouts, so that the lease always ends first."""
 TASK_ROOT = Path(__file__).parents[2]
 
-allocator.keep_freed_memory()
+memory.keep_freed_memory()
 # A message that failed alone must not become a failed invocation as well: its return to the queue says it all.
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 

@@ -7,7 +7,6 @@ a crash: the lease lets one worker through, and the same photograph always gives
 import hashlib
 import json
 import logging
-import resource
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from handlers.common import jobs, storage
 from handlers.common.database import Database
 from handlers.common.order import display_order
 from handlers.common.tables import book_images
-from handlers.image_processor import cutout
+from handlers.image_processor import cutout, memory
 from handlers.image_processor.models import Model
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,6 @@ SOURCE_PRIORITY = ("title_page", "binding", "cover", "spine")
 RECIPE = 1
 """Part of every output key. Raise it when the same photograph should come out differently."""
 KEY_DIGITS = 32
-KIBIBYTES_PER_MEGABYTE = 1024
 
 Verdict = Literal["acknowledge", "give_back"]
 """What the edge does with the message: take it off the queue, or let it come again."""
@@ -239,5 +237,5 @@ def describe(
         "source_sha256": source_sha256,
         "timings": {stage: round(seconds, 4) for stage, seconds in timings.items()},
         # The highest of this process so far, earlier jobs of a warm function included.
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIBIBYTES_PER_MEGABYTE),
+        "peak_memory_mb": memory.peak_megabytes(),
     }
