@@ -6,21 +6,43 @@ from collections.abc import Mapping
 from typing import Final
 
 from local.resources import (
+    apigatewayv2,
     cloudwatch,
+    ec2,
     events,
     iam,
     lambda_,
     lambda_triggers,
     logs,
     rds,
+    rds_groups,
     s3,
+    s3_lifecycle,
     s3_settings,
     secretsmanager,
+    sns,
     sqs,
 )
 from local.resources.driver import Driver
 
-MODULES: Final = (sqs, lambda_, lambda_triggers, iam, cloudwatch, logs, events, s3, s3_settings, rds, secretsmanager)
+MODULES: Final = (
+    apigatewayv2,
+    cloudwatch,
+    ec2,
+    events,
+    iam,
+    lambda_,
+    lambda_triggers,
+    logs,
+    rds,
+    rds_groups,
+    s3,
+    s3_lifecycle,
+    s3_settings,
+    secretsmanager,
+    sns,
+    sqs,
+)
 
 DRIVERS: Final[Mapping[str, Driver]] = {kind.type_name: kind() for module in MODULES for kind in module.DRIVERS}
 

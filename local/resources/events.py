@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
@@ -151,7 +152,6 @@ class EventTarget(Driver):
         "targetId": Property(computed=True, replaces=True, longest=64, pattern=r"[0-9A-Za-z._-]+"),
     }
     identity = ("rule", "targetId", "eventBusName")
-    autoname = ("targetId", 64)
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Hold the constant input to JSON, as EventBridge does."""
@@ -161,7 +161,8 @@ class EventTarget(Driver):
             yield Failure("input", f"input contains an invalid JSON document: {error}")
 
     def create(self, aws: Aws, inputs: Values) -> str:
-        """PutTargets."""
+        """PutTargets, under a new id where none is given."""
+        inputs.setdefault("targetId", f"terraform-{secrets.token_hex(13)}")
         _put_target(aws, inputs)
         rule, target = inputs["rule"], inputs["targetId"]
         return (

@@ -26,7 +26,7 @@ LIMITS: Final = (
 
 _MISSING: Final = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 _GROUP_MISSING: Final = ("DBSubnetGroupNotFoundFault", "DBParameterGroupNotFound", "DBParameterGroupNotFoundFault")
-_IDENTIFIER: Final = r"[a-z](?!.*--)[a-z0-9-]{0,61}[a-z0-9]|[a-z]"
+_IDENTIFIER: Final = r"(?!.*--)[a-z]([a-z0-9-]*[a-z0-9])?"
 _PATIENCE: Final = 120  # seconds; a real PostgreSQL starts behind the API
 _PAUSE: Final = 0.1
 

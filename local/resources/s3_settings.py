@@ -20,7 +20,7 @@ LIMITS: Final = (
 _BUCKET: Final = {"bucket": Property(required=True, replaces=True), "expectedBucketOwner": Property(replaces=True)}
 
 
-class _Setting(Driver):
+class Setting(Driver):
     """One setting of a bucket: put, get, and delete."""
 
     identity = ("bucket",)
@@ -64,7 +64,7 @@ class _Setting(Driver):
                 raise
 
 
-class BucketVersioning(_Setting):
+class BucketVersioning(Setting):
     """Versioning; once enabled it can be suspended, never taken away."""
 
     type_name = "aws:s3/bucketVersioning:BucketVersioning"
@@ -96,7 +96,7 @@ class BucketVersioning(_Setting):
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
 
 
-class BucketPublicAccessBlock(_Setting):
+class BucketPublicAccessBlock(Setting):
     """The four switches against public access."""
 
     type_name = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -127,7 +127,7 @@ class BucketPublicAccessBlock(_Setting):
             client.delete_public_access_block(Bucket=bucket)
 
 
-class BucketPolicy(_Setting):
+class BucketPolicy(Setting):
     """A bucket's resource policy."""
 
     type_name = "aws:s3/bucketPolicy:BucketPolicy"
@@ -149,7 +149,7 @@ class BucketPolicy(_Setting):
         client.delete_bucket_policy(Bucket=bucket)
 
 
-class BucketServerSideEncryptionConfiguration(_Setting):
+class BucketServerSideEncryptionConfiguration(Setting):
     """Default encryption."""
 
     type_name = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
@@ -205,7 +205,7 @@ class BucketServerSideEncryptionConfiguration(_Setting):
         client.delete_bucket_encryption(Bucket=bucket)
 
 
-class BucketOwnershipControls(_Setting):
+class BucketOwnershipControls(Setting):
     """Who owns the objects."""
 
     type_name = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
@@ -236,7 +236,7 @@ class BucketOwnershipControls(_Setting):
         client.delete_bucket_ownership_controls(Bucket=bucket)
 
 
-class BucketCorsConfiguration(_Setting):
+class BucketCorsConfiguration(Setting):
     """Which other origins may read or write."""
 
     type_name = "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration"

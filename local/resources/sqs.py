@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
@@ -16,9 +17,13 @@ LIMITS: Final = (
     "SQS answers at once here; on AWS a change of attributes takes up to 60 seconds to reach every host.",
     "A queue's name can be used again at once after deletion; AWS makes you wait 60 seconds.",
     "KMS keys of a queue are stored, not used.",
+    "The embedded SQS keeps a RedriveAllowPolicy without saying it back or enforcing it: state is what was set last, and it "
+    "cannot be imported.",
 )
 
 MISSING: Final = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+# Two settings of one queue at once would each write back the policy that the other has just changed.
+_SETTING: Final = threading.Lock()
 
 
 def _boolean(text: str) -> bool:
@@ -55,6 +60,17 @@ def _attributes(inputs: Values) -> dict[str, str]:
     if not inputs.get("fifoQueue"):
         wanted = {key: text for key, text in wanted.items() if key not in ("FifoQueue", "ContentBasedDeduplication")}
     return wanted
+
+
+def _set(aws: Aws, url: str, attributes: dict[str, str]) -> None:
+    """SetQueueAttributes; the embedded SQS takes one without a policy as one that removes it, so the policy goes along."""
+    client = aws.client("sqs")
+    with _SETTING:
+        if "Policy" not in attributes:
+            # Asked for by name the embedded SQS refuses a policy that is not set; asked for all it leaves it out.
+            policy = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"].get("Policy")
+            attributes = {**attributes, **({"Policy": policy} if policy else {})}
+        client.set_queue_attributes(QueueUrl=url, Attributes=attributes)
 
 
 class Queue(Driver):
@@ -136,7 +152,7 @@ class Queue(Driver):
         changed = {key: text for key, text in after.items() if before.get(key) != text and key != "FifoQueue"}
         client = aws.client("sqs")
         if cleared or changed:
-            client.set_queue_attributes(QueueUrl=identifier, Attributes={**cleared, **changed})
+            _set(aws, identifier, {**cleared, **changed})
         sync_tags(
             old,
             new,
@@ -177,7 +193,7 @@ class _QueueAttribute(Driver):
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """SetQueueAttributes."""
-        self._set(aws, inputs["queueUrl"], inputs[self.property])
+        _set(aws, inputs["queueUrl"], {self.attribute: inputs[self.property]})
         return str(inputs["queueUrl"])
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
@@ -193,18 +209,15 @@ class _QueueAttribute(Driver):
 
     def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
         """SetQueueAttributes."""
-        self._set(aws, identifier, new[self.property])
+        _set(aws, identifier, {self.attribute: new[self.property]})
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
         """Empty the attribute."""
         try:
-            self._set(aws, identifier, "")
+            _set(aws, identifier, {self.attribute: ""})
         except ClientError as error:
             if not gone(error, *MISSING):
                 raise
-
-    def _set(self, aws: Aws, url: str, text: str) -> None:
-        aws.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={self.attribute: text})
 
 
 class QueuePolicy(_QueueAttribute):
@@ -233,6 +246,17 @@ class RedriveAllowPolicy(_QueueAttribute):
     identity = ("queueUrl",)
     attribute = "RedriveAllowPolicy"
     property = "redriveAllowPolicy"
+
+    def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
+        """Return what was set, while the queue is there: the embedded SQS does not say it back."""
+        try:
+            aws.client("sqs").get_queue_attributes(QueueUrl=identifier, AttributeNames=["QueueArn"])
+        except ClientError as error:
+            if gone(error, *MISSING):
+                return None
+            raise
+        text = known.get(self.property)
+        return {"queueUrl": identifier, self.property: text} if text else None
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Hold the permission to SQS's three values and the source queues to ten."""

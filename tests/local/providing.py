@@ -182,6 +182,7 @@ def lifecycle(
     inputs: Values,
     *,
     imported_by: str | None = None,
+    imported_under: str = "",
     not_imported: tuple[str, ...] = (),
 ) -> Made:
     """Make a resource and hold it to what is true of every driver.
@@ -198,11 +199,9 @@ def lifecycle(
     again = providing.read(made)
     assert again is not None
     assert again.outputs == made.outputs
-    assert {key: value for key, value in made.inputs.items() if value not in (False, "", [], {})}.items() <= {
-        **made.inputs,
-        **again.inputs,
-    }.items()
-    found = providing.imported(kind, imported_by or made.id)
+    assert again.inputs.keys() <= made.inputs.keys()
+    assert not providing.diff(again, inputs).changed
+    found = providing.imported(kind, imported_by or (f"{imported_under}/{made.id}" if imported_under else made.id))
     assert found is not None
     assert found.id == made.id
     difference = providing.diff(found, inputs)
