@@ -21,7 +21,7 @@ from moto.ec2.models import ec2_backends
 from moto.moto_api._internal.models import moto_api_backend
 
 from local import home as homes
-from local import moto_server, offline
+from local import moto_server, offline, sqs
 from local.clock import Clock
 from local.gateway import Gateway
 from local.home import CloudAlreadyUp, CloudError, CloudNotRunning, Home, Network, Record
@@ -211,6 +211,7 @@ class Cloud:
         self._running.callback(moto_server.install_clock(self.clock).undo)
         self.iam = Iam(ACCOUNT, REGION, self.admin, self.clock)
         self._running.callback(self.iam.install().undo)
+        self._running.callback(sqs.install().undo)
         self.rds = Rds(self.home / "postgres")
         self._running.callback(self.rds.install().undo)
         self._running.callback(self.rds.stop)

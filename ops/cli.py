@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,31 +25,47 @@ keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True, rich_marku
 app.add_typer(keys_app, name="keys")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the API on 127.0.0.1; 0 takes a free one.")]
-Config = Annotated[list[str] | None, typer.Option("--config", "-c", metavar="KEY=VALUE", help="Configuration of this operation only.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The API's port on 127.0.0.1; 0: a free one.")]
+Config = Annotated[
+    list[str] | None, typer.Option("--config", "-c", metavar="KEY=VALUE", help="Configuration, this time only.")
+]
 Target = Annotated[
     list[str] | None,
-    typer.Option("--target", "-t", metavar="URN", help="Only these: URNs, * and ** as in Pulumi, flow:KEY for one flow."),
+    typer.Option("--target", "-t", metavar="URN", help="Only these: URNs, * and ** as in Pulumi, flow:KEY."),
 ]
-Exclude = Annotated[list[str] | None, typer.Option("--exclude", metavar="URN", help="All but these; same form as --target.")]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", metavar="URN", help="All but these; as --target.")]
 Dependents = Annotated[bool, typer.Option("--target-dependents", help="Also what depends on the targets.")]
 
 
 def main() -> None:
-    """Run the command line; a `UserError` becomes two lines on standard error and its exit code."""
+    """Run the command line; an error the user can act on becomes a sentence on standard error and an exit code."""
     try:
-        app()
+        app(prog_name="./bmx")
     except UserError as error:
-        console = Console(stderr=True, highlight=False)
-        console.print(f"bmx: {error.message}", markup=False, soft_wrap=True)
-        if error.fix:
-            console.print(f"     {error.fix}", markup=False, soft_wrap=True)
+        _complain(error.message, error.fix)
         sys.exit(error.exit_code)
+
+
+def _exit(work: Callable[[], int]) -> NoReturn:
+    """End with the code that `work` returns; Ctrl-C ends with 130, after the work's own clean-up."""
+    try:
+        code = work()
+    except KeyboardInterrupt:
+        _complain("interrupted; everything that was started has been stopped.")
+        code = 130
+    raise typer.Exit(code)
+
+
+def _complain(message: str, fix: str = "") -> None:
+    console = Console(stderr=True, highlight=False)
+    console.print(f"bmx: {message}", markup=False, soft_wrap=True)
+    if fix:
+        console.print(f"     {fix}", markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: ./bmx run            Example: ./bmx run photo.jpg --json")
 def run(
-    photos: Annotated[list[Path] | None, typer.Argument(help="Photographs (JPEG, PNG, WebP); the samples where none is named.")] = None,
+    photos: Annotated[list[Path] | None, typer.Argument(help="JPEG, PNG, WebP [default: the samples].")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures [default: out/].")] = None,
     port: Port = 0,
     as_json: Json = False,
@@ -56,18 +73,18 @@ def run(
     """Deploy to an embedded cloud, push photographs through the image flow, write the results, stop everything."""
     from ops import commands  # noqa: PLC0415 (moto and gRPC take a second to import; --help must not wait for them)
 
-    raise typer.Exit(commands.run(photos or [], out, port, as_json=as_json))
+    _exit(lambda: commands.run(photos or [], out, port, as_json=as_json))
 
 
 @app.command(epilog="Example: ./bmx up --port 8080")
 def up(
-    photos: Annotated[list[Path] | None, typer.Argument(help="Photographs to push through at the start [default: none].")] = None,
+    photos: Annotated[list[Path] | None, typer.Argument(help="Photographs to start with [default: none].")] = None,
     port: Port = 0,
 ) -> None:
     """Start the embedded cloud, deploy, and stay until Ctrl-C; prints the API's address and its key once."""
     from ops import commands  # noqa: PLC0415
 
-    raise typer.Exit(commands.up(photos or [], port))
+    _exit(lambda: commands.up(photos or [], port))
 
 
 @app.command(epilog="Example: ./bmx preview --target flow:image_processing --json")
@@ -76,7 +93,7 @@ def preview(
     exclude: Exclude = None,
     target_dependents: Dependents = False,
     config: Config = None,
-    expect_no_changes: Annotated[bool, typer.Option("--expect-no-changes", help="Exit 1 if anything would change.")] = False,
+    expect_no_changes: Annotated[bool, typer.Option("--expect-no-changes", help="Exit 1 on any change.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what `deploy` would do to the cloud that `./bmx up` keeps running."""
@@ -101,23 +118,25 @@ def destroy(
     exclude: Exclude = None,
     target_dependents: Dependents = False,
     config: Config = None,
-    run_program: Annotated[bool, typer.Option("--run-program", help="Run the program, so that its delete hooks can speak.")] = False,
+    run_program: Annotated[
+        bool, typer.Option("--run-program", help="Run the program too: its delete hooks speak.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Delete what was deployed; what is protected refuses."""
     _operate("destroy", target, exclude, config, target_dependents, as_json, run_program=run_program)
 
 
-@app.command(epilog="Example: ./bmx test            Example: ./bmx test unit program            Example: ./bmx test --all")
+@app.command(epilog="Example: ./bmx test unit program            Example: ./bmx test --all")
 def test(
-    suites: Annotated[list[str] | None, typer.Argument(help="Suites to run [default: all that are not slow].")] = None,
+    suites: Annotated[list[str] | None, typer.Argument(help="Suites [default: all that are not slow].")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Slow tests and benchmarks too; what CI calls.")] = False,
     keyword: Annotated[str, typer.Option("-k", help="Only tests whose names match, as in pytest.")] = "",
 ) -> None:
     """Lint, type-check and test; says each suite's share of the time and what was skipped, by name."""
     from ops import testing  # noqa: PLC0415
 
-    raise typer.Exit(testing.run(suites or [], everything=everything, keyword=keyword))
+    _exit(lambda: testing.run(suites or [], everything=everything, keyword=keyword))
 
 
 @keys_app.command("add", epilog="Example: ./bmx keys add alice")
@@ -130,11 +149,11 @@ def keys_add(
     from ops import commands  # noqa: PLC0415
 
     key = commands.add_key(name, replace=replace)
-    _print(json.dumps({"name": name, "key": key}) if as_json else key)
+    typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
 
 
 def _operate(
-    kind: str,
+    kind: Literal["preview", "up", "destroy"],
     target: list[str] | None,
     exclude: list[str] | None,
     config: list[str] | None,
@@ -144,10 +163,10 @@ def _operate(
     expect_no_changes: bool = False,
     run_program: bool = False,
 ) -> NoReturn:
-    from ops import commands  # noqa: PLC0415
-
     if target and exclude:
         raise UserError("--target and --exclude cannot be used together.")
+    from ops import commands  # noqa: PLC0415
+
     request = commands.Request(
         kind=kind,
         targets=target or [],
@@ -157,8 +176,4 @@ def _operate(
         run_program=run_program,
         expect_no_changes=expect_no_changes,
     )
-    raise typer.Exit(commands.operate(request, as_json=as_json))
-
-
-def _print(text: str) -> None:
-    typer.echo(text)
+    _exit(lambda: commands.operate(request, as_json=as_json))

@@ -60,7 +60,9 @@ class ApiClient:
                 timeout=120,
             )
         if not answer.ok:
-            raise ApiError(f"{photo.name}: the storage refused the upload (HTTP {answer.status_code}): {answer.text[:300]}")
+            raise ApiError(
+                f"{photo.name}: the storage refused the upload (HTTP {answer.status_code}): {answer.text[:300]}"
+            )
         return self._call("POST", f"/api/v1/books/{book_id}/images/{reserved['image_id']}/complete")
 
     def fetch(self, url: str) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,14 +23,18 @@ from ops.client import ApiClient
 from ops.display import print_outcome
 from ops.errors import UserError
 from ops.local_stack import LocalStack, running
-from ops.paths import HOME, OUT
+from ops.paths import HOME, IMAGES, OUT
+
+
+PIPE_WIDTH = 200
+"""Columns where standard output is no terminal."""
 
 
 @dataclass(frozen=True)
 class Request:
     """One operation on the running local stack, as the command line asks for it."""
 
-    kind: str
+    kind: Literal["preview", "up", "destroy"]
     targets: Sequence[str] = ()
     excludes: Sequence[str] = ()
     overrides: Sequence[str] = ()
@@ -52,7 +57,7 @@ def run(paths: Sequence[Path], out: Path | None, port: int, *, as_json: bool) ->
     """Push photographs through the flow and stop; 0 when every one ended as it must, else 1."""
     chosen = photos.chosen(paths)
     folder = out or OUT
-    console = Console(stderr=as_json)
+    console = _console(stderr=as_json)
     with _session(console, port, key_name="run") as session:
         results = runs.process(ApiClient(session.url, session.key), chosen, folder, console)
     mean = runs.mean_iou(results)
@@ -69,12 +74,14 @@ def run(paths: Sequence[Path], out: Path | None, port: int, *, as_json: bool) ->
 def up(paths: Sequence[Path], port: int) -> int:
     """Keep the cloud until Ctrl-C; 0 after a clean stop."""
     chosen = photos.chosen(paths) if paths else []
-    console = Console()
+    console = _console()
     with _session(console, port, key_name="up") as session:
         if chosen:
             console.print(runs.table(runs.process(ApiClient(session.url, session.key), chosen, OUT, console)))
         console.print(f"API:  {session.url}", soft_wrap=True)
-        console.print(f"key:  {session.key}   (header X-API-Key; shown this once, more by ./bmx keys add NAME)", soft_wrap=True)
+        console.print(
+            f"key:  {session.key}   (header X-API-Key; shown this once, more by ./bmx keys add NAME)", soft_wrap=True
+        )
         console.print("From another terminal: ./bmx preview, ./bmx deploy, ./bmx destroy. Ctrl-C stops.")
         _until_interrupted()
         console.print("stopping")
@@ -97,7 +104,7 @@ def operate(request: Request, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(outcome.to_json(), indent=2))  # noqa: T201
     else:
-        print_outcome(Console(), outcome, done=request.kind != "preview")
+        print_outcome(_console(), outcome, done=request.kind != "preview")
     changed = any(count for op, count in outcome.changes.items() if op != "same")
     return 1 if not outcome.ok or (request.expect_no_changes and changed) else 0
 
@@ -106,6 +113,12 @@ def add_key(name: str, *, replace: bool) -> str:
     """Make a key for the running stack's API and return it."""
     stack = running()
     return keys.add(stack.info.client("secretsmanager"), stack.output("api_keys_secret_arn"), name, replace=replace)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Return a console; a file or a pipe gets lines as long as they are, where a terminal would fold them."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
 
 
 def _names_a_flow(request: Request) -> bool:
@@ -118,11 +131,13 @@ def _session(console: Console, port: int, key_name: str) -> Iterator[Session]:
     worker = images.worker_image(console)
     offline.install()
     try:
-        cloud = Cloud(HOME, ports=Ports(gateway=port))
+        cloud = Cloud(HOME, ports=Ports(gateway=port), image_store=IMAGES)
         with _announced(console, "starting the embedded cloud"):
             cloud.start()
     except CloudAlreadyUp as error:
-        raise UserError(f"{error}", "Stop it with Ctrl-C in its terminal, or use ./bmx deploy with it.", exit_code=1) from error
+        raise UserError(
+            f"{error}", "Stop it with Ctrl-C in its terminal, or use ./bmx deploy with it.", exit_code=1
+        ) from error
     try:
         if cloud.notice:
             console.print(cloud.notice)

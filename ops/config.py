@@ -1,6 +1,6 @@
 """Stack configuration as the Pulumi CLI hands it to a program: files, schema defaults, `--config`, given values.
 
-Sources: pulumi/pulumi sdk/go/common/workspace (project and stack files), "Project-level configuration" in Pulumi's docs.
+Sources: pulumi/pulumi sdk/go/common/workspace (project and stack files), "Project-level configuration" in its docs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def stack_config(project: Path, stack: str, given: Mapping[str, Any], overrides:
 
     missing = [key for key, entry in schema.items() if key not in values and not _optional(entry)]
     if missing:
-        raise UserError(f"Stack {stack!r} is missing the configuration value {missing[0]!r}.", f"Set it in {stack_file.name}.")
+        raise UserError(
+            f"Stack {stack!r} is missing the configuration value {missing[0]!r}.", f"Set it in {stack_file.name}."
+        )
     return values
 
 

@@ -29,7 +29,7 @@ def print_outcome(console: Console, outcome: Outcome, *, done: bool) -> None:
         if step.op == "same":
             continue
         symbol, colour = SYMBOLS.get(step.op, ("?", "red"))
-        changed = ", ".join(sorted(step.detailed_diff or step.keys or ()))
+        changed = ", ".join(sorted(step.detailed_diff or ()))
         table.add_row(
             f"[{colour}]{symbol}[/]", f"[{colour}]{step.op}[/]", escape(step.type), escape(step.name), escape(changed)
         )
@@ -37,7 +37,9 @@ def print_outcome(console: Console, outcome: Outcome, *, done: bool) -> None:
         console.print(table)
     for severity, urn, message in outcome.diagnostics:
         colour = {"error": "red", "warning": "yellow"}.get(severity, "dim")
-        console.print(f"[{colour}]{severity}[/]: {escape(urn.split('::')[-1] + ': ' if urn else '')}{escape(message.strip())}")
+        console.print(
+            f"[{colour}]{severity}[/]: {escape(urn.split('::')[-1] + ': ' if urn else '')}{escape(message.strip())}"
+        )
     counts = {op: count for op, count in sorted(outcome.changes.items()) if op != "same" and count}
     summary = ", ".join(f"{count} to {op}" if not done else f"{count} {op}" for op, count in counts.items())
     unchanged = outcome.changes.get("same", 0)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from local import images
+from local.dockerfile import DockerfileError
 from ops import weights
 from ops.errors import UserError
 from ops.paths import IMAGES, ROOT, cache
@@ -30,7 +31,7 @@ def worker_image(console: Console) -> str:
             built = images.build(
                 ROOT / "handlers" / "image_processor" / "Dockerfile", ROOT, IMAGES, build_contexts={"weights": cache()}
             )
-        except images.BuildError as error:
+        except (images.ImageBuildError, DockerfileError) as error:
             raise UserError(f"The image worker's image could not be built: {error}", exit_code=1) from error
     return f"{REPOSITORY}@{built.digest}"
 
@@ -46,7 +47,9 @@ def _weights(console: Console) -> None:
         task = progress.add_task("model weights", total=None)
 
         def on_progress(state: weights.Progress) -> None:
-            progress.update(task, description=f"model weights from {state.source}", completed=state.done, total=state.total)
+            progress.update(
+                task, description=f"model weights from {state.source}", completed=state.done, total=state.total
+            )
 
         try:
             weights.ensure(on_progress=on_progress)

@@ -35,7 +35,10 @@ def add(client: SecretsManagerClient, secret_arn: str, name: str, *, replace: bo
     if name in keys and not replace:
         raise UserError(f"There is a key named {name!r} already.", "Choose another name, or pass --replace.")
     key = secrets.token_urlsafe(32)
-    keys[name] = {"sha256": hashlib.sha256(key.encode()).hexdigest(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    keys[name] = {
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     client.put_secret_value(SecretId=secret_arn, SecretString=json.dumps({"keys": keys}))
     return key
 

@@ -39,10 +39,11 @@ class LocalStack:
             "network": {"vpcId": info.network.vpc_id, "subnetIds": list(info.network.subnet_ids)},
             "artefacts": images.artefacts(worker_image),
         }
+        self._state = StateStore(home / "state" / f"{STACK}.json")
         self._engine = Engine(
             project=project,
             stack=STACK,
-            state=StateStore(home / "state" / f"{STACK}.json"),
+            state=self._state,
             providers={"aws": info.provider_address},
         )
 
@@ -58,7 +59,7 @@ class LocalStack:
         UserError
             Nothing has been deployed, or the program exports no such name.
         """
-        outputs = self._engine.outputs()
+        outputs = self._state.outputs()
         if name not in outputs:
             raise UserError(f"The stack has no output {name!r}.", "Deploy it first: ./bmx deploy", exit_code=1)
         return outputs[name]
@@ -75,5 +76,7 @@ def running() -> LocalStack:
     try:
         info = attach(HOME)
     except CloudNotRunning as error:
-        raise UserError("No embedded cloud is up here.", "Start one in another terminal: ./bmx up", exit_code=1) from error
+        raise UserError(
+            "No embedded cloud is up here.", "Start one in another terminal: ./bmx up", exit_code=1
+        ) from error
     return LocalStack(info, images.worker_image(Console(stderr=True, quiet=True)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,17 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ops.client import ApiClient, ApiError
 from ops.photos import Photo
 
 ENDED = frozenset({"completed", "failed", "queue_failed", "permanently_failed"})
+POLL = 0.1
+"""Seconds between two looks at the jobs."""
+HALF = 128
+"""Of 255: from here on a pixel of a matte belongs to the subject."""
 REFUSED = "refused"
 """State of a photograph that the API did not take; it has no job."""
 
@@ -53,7 +57,9 @@ class Result:
         return self.state == self.photo.expect
 
 
-def process(client: ApiClient, photos: Sequence[Photo], out: Path, console: Console, *, limit: float = 900.0) -> list[Result]:
+def process(
+    client: ApiClient, photos: Sequence[Photo], out: Path, console: Console, *, limit: float = 900.0
+) -> list[Result]:
     """Upload every photograph to a book of its own, wait for its job, write what it made to `out`.
 
     Parameters
@@ -67,80 +73,92 @@ def process(client: ApiClient, photos: Sequence[Photo], out: Path, console: Cons
         In the order of `photos`. Pictures are written as their jobs end, so an interruption loses none of them.
     """
     out.mkdir(parents=True, exist_ok=True)
-    names = _names(photos)
     results = [Result(photo) for photo in photos]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        uploads = progress.add_task("uploading", total=len(photos))
-        waiting: dict[str, tuple[Result, str, int, float]] = {}
-        ended = progress.add_task("cutting out", total=len(photos))
-        for result, name in zip(results, names, strict=True):
-            taken = _upload(client, result)
-            progress.advance(uploads)
-            if taken is None:
-                progress.advance(ended)
-                continue
-            job_id, book_id = taken
-            waiting[job_id] = (result, name, book_id, time.monotonic())
-            _collect(client, waiting, out, console, progress, ended)
+        ended = progress.add_task("photographs", total=len(photos))
+        batch = _Batch(client, out, on_end=lambda result: _tell(console, progress, ended, result))
+        for result, name in zip(results, _names(photos), strict=True):
+            batch.upload(result, name)
+            batch.collect()
         deadline = time.monotonic() + limit
-        while waiting and time.monotonic() < deadline:
-            time.sleep(0.1)
-            _collect(client, waiting, out, console, progress, ended)
-    for result, *_ in waiting.values():
-        result.reason = f"still {result.state} after {limit:.0f} s"
+        while batch.waiting and time.monotonic() < deadline:
+            time.sleep(POLL)
+            batch.collect()
+    for job in batch.waiting.values():
+        job.result.reason = f"still {job.result.state} after {limit:.0f} s"
     return results
 
 
-def _upload(client: ApiClient, result: Result) -> tuple[str, int] | None:
-    photo = result.photo
-    try:
-        book = client.create_book(photo.path.stem[:200] or "book")
-        answer = client.upload(book["id"], photo.path, photo.content_type)
-    except ApiError as error:
-        result.state, result.reason = REFUSED, error.message
-        return None
-    return answer["job"]["id"], book["id"]
+def _tell(console: Console, progress: Progress, task: TaskID, result: Result) -> None:
+    progress.advance(task)
+    console.print(
+        f"{result.photo.path.name}: {result.state}", f"({result.reason})" if result.reason else "", markup=False
+    )
 
 
-def _collect(
-    client: ApiClient,
-    waiting: dict[str, tuple[Result, str, int, float]],
-    out: Path,
-    console: Console,
-    progress: Progress,
-    ended: Any,
-) -> None:
-    """Take every job that has ended out of `waiting` and write its pictures."""
-    for job_id, (result, name, book_id, since) in list(waiting.items()):
-        result.job = client.job(job_id)
-        result.state = result.job["status"]
-        if result.state not in ENDED:
-            continue
-        del waiting[job_id]
-        result.seconds = time.monotonic() - since
-        result.reason = result.job.get("failure_reason") or ""
-        if result.state == "completed":
-            _write(client, result, book_id, name, out)
-        progress.advance(ended)
-        console.print(f"{escape(result.photo.path.name)}: {result.state}{escape(f' ({result.reason})') if result.reason else ''}")
+@dataclass(frozen=True)
+class _Job:
+    """A job under way: where its result goes and since when it is waited for (monotonic seconds)."""
+
+    result: Result
+    name: str
+    book_id: int
+    since: float
 
 
-def _write(client: ApiClient, result: Result, book_id: int, name: str, out: Path) -> None:
-    processed = next(i for i in client.book(book_id)["images"] if i["id"] == result.job["processed_image_id"])
-    for url, suffix in ((processed["url"], ".png"), (processed["thumbnail_url"], ".thumb.jpg")):
-        target = out / f"{name}{suffix}"
-        partial = target.with_suffix(target.suffix + ".part")
-        partial.write_bytes(client.fetch(url))
-        partial.replace(target)
-    if result.photo.truth is not None:
-        result.iou = _iou(client.fetch(processed["matte_url"]), result.photo.truth)
+class _Batch:
+    """Photographs on their way through the API."""
+
+    def __init__(self, client: ApiClient, out: Path, on_end: Callable[[Result], None]) -> None:
+        self.waiting: dict[str, _Job] = {}
+        self._client = client
+        self._out = out
+        self._on_end = on_end
+
+    def upload(self, result: Result, name: str) -> None:
+        """Create a book and upload the photograph to it; a refusal ends it."""
+        photo = result.photo
+        try:
+            book = self._client.create_book(photo.path.stem[:200] or "book")
+            answer = self._client.upload(book["id"], photo.path, photo.content_type)
+        except ApiError as error:
+            result.state, result.reason = REFUSED, error.message
+            self._on_end(result)
+            return
+        self.waiting[answer["job"]["id"]] = _Job(result, name, book["id"], time.monotonic())
+
+    def collect(self) -> None:
+        """Take every job that has ended out of `waiting` and write its pictures."""
+        for job_id, job in list(self.waiting.items()):
+            result = job.result
+            result.job = self._client.job(job_id)
+            result.state = result.job["status"]
+            if result.state not in ENDED:
+                continue
+            del self.waiting[job_id]
+            result.seconds = time.monotonic() - job.since
+            result.reason = result.job.get("failure_reason") or ""
+            if result.state == "completed":
+                self._write(job)
+            self._on_end(result)
+
+    def _write(self, job: _Job) -> None:
+        images = self._client.book(job.book_id)["images"]
+        processed = next(image for image in images if image["id"] == job.result.job["processed_image_id"])
+        for url, suffix in ((processed["url"], ".png"), (processed["thumbnail_url"], ".thumb.jpg")):
+            target = self._out / f"{job.name}{suffix}"
+            partial = target.with_suffix(target.suffix + ".part")
+            partial.write_bytes(self._client.fetch(url))
+            partial.replace(target)
+        if job.result.photo.truth is not None:
+            job.result.iou = _iou(self._client.fetch(processed["matte_url"]), job.result.photo.truth)
 
 
 def _iou(matte: bytes, truth: Path) -> float:
     with Image.open(truth) as true_image, Image.open(io.BytesIO(matte)) as matte_image:
-        true = np.asarray(true_image.convert("L")) >= 128
-        mask = np.asarray(matte_image.convert("L").resize(true_image.size)) >= 128
+        true = np.asarray(true_image.convert("L")) >= HALF
+        mask = np.asarray(matte_image.convert("L").resize(true_image.size)) >= HALF
     return float((mask & true).sum() / max((mask | true).sum(), 1))
 
 
@@ -174,7 +192,7 @@ def table(results: Sequence[Result]) -> Table:
             f"[{colour}]{row['state']}[/]",
             row["model"] or "",
             row["background"] or "",
-            f"{row['seconds']:.1f}",
+            "" if row["worker_seconds"] is None else f"{row['worker_seconds']:.1f}",
             megabytes,
             iou,
             escape(row["reason"]),
@@ -194,7 +212,7 @@ def record(result: Result) -> dict[str, Any]:
         "as_expected": result.as_expected,
         "model": result.job.get("model_used"),
         "background": made.get("background"),
-        "seconds": round(result.seconds, 3),
+        "seconds_to_result": round(result.seconds, 3),
         "worker_seconds": made.get("timings", {}).get("total"),
         "megabytes": made.get("peak_memory_mb"),
         "iou": result.iou,

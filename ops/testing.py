@@ -43,7 +43,9 @@ def run(chosen: Sequence[str], *, everything: bool, keyword: str) -> int:
     if unknown := [name for name in chosen if name not in known]:
         raise UserError(f"There is no suite {unknown[0]!r}.", f"Suites: {', '.join(known)}.")
     console = Console()
-    failed = [] if chosen or keyword else [name for name, command in LINTERS.items() if not _lint(console, name, command)]
+    failed = (
+        [] if chosen or keyword else [name for name, command in LINTERS.items() if not _lint(console, name, command)]
+    )
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
         code = _pytest(chosen or known, report, everything=everything, keyword=keyword)
@@ -57,7 +59,9 @@ def run(chosen: Sequence[str], *, everything: bool, keyword: str) -> int:
 
 def _lint(console: Console, name: str, command: list[str]) -> bool:
     began = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", *command] if command[0] != "lint-imports" else _script(command), cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", *command] if command[0] != "lint-imports" else _script(command), cwd=ROOT, check=False
+    )
     console.print(f"{name}: {'clean' if done.returncode == 0 else '[red]failed[/]'} ({time.monotonic() - began:.0f} s)")
     return done.returncode == 0
 
@@ -83,7 +87,9 @@ def _shares(console: Console, report: Path) -> tuple[int, int, int]:
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 (pytest wrote it a moment ago)
         row = counts[(case.get("classname") or "?.?").split(".")[1]]
         skip = case.find("skipped")
-        outcome = 2 if skip is not None else 1 if case.find("failure") is not None or case.find("error") is not None else 0
+        outcome = (
+            2 if skip is not None else 1 if case.find("failure") is not None or case.find("error") is not None else 0
+        )
         row[outcome] += 1
         row[3] += float(case.get("time") or 0)
         if skip is not None:

@@ -1,0 +1,53 @@
+"""The whole thing, once a worker process: embedded cloud, worker image, the local stack deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from local.cloud import Cloud
+from local.engine import Options, Outcome
+from ops import images, keys
+from ops.client import ApiClient
+from ops.local_stack import LocalStack
+from ops.paths import IMAGES
+from tests.e2e.project import copy_of_the_program
+
+
+@dataclass
+class Deployed:
+    """A cloud with a changeable copy of the program deployed to it."""
+
+    cloud: Cloud
+    project: Path
+    stack: LocalStack
+    worker_image: str
+    outcome: Outcome
+
+    def operate(self, kind: str, *overrides: str, **options: object) -> Outcome:
+        return self.stack.run(Options(kind=kind, **options), overrides)  # type: ignore[arg-type]
+
+    def api(self, name: str) -> ApiClient:
+        """A client with a new key of its own."""
+        client = self.cloud.client("secretsmanager")
+        return ApiClient(self.cloud.gateway_url, keys.add(client, self.stack.output("api_keys_secret_arn"), name))
+
+
+@pytest.fixture(scope="session")
+def worker_image() -> str:
+    return images.worker_image(Console(stderr=True, quiet=True))
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory, worker_image: str) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("e2e")
+    project = copy_of_the_program(folder / "program")
+    with Cloud(folder / "cloud", image_store=IMAGES) as cloud:
+        stack = LocalStack(cloud.info, worker_image, project=project, home=folder / "cloud")
+        outcome = stack.run(Options(kind="up"))
+        assert outcome.ok, outcome.diagnostics
+        yield Deployed(cloud, project, stack, worker_image, outcome)

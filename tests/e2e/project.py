@@ -1,0 +1,40 @@
+"""A copy of the program that a test may change: the files that the Pulumi program reads, nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ops.paths import ROOT
+
+PARTS = (
+    "__main__.py",
+    "flows.py",
+    "settings.py",
+    "Pulumi.yaml",
+    "Pulumi.local.yaml",
+    "components",
+    "handlers",
+    "migrations",
+    "requirements",
+)
+
+
+def copy_of_the_program(target: Path) -> Path:
+    """Copy the program to `target` and return it."""
+    target.mkdir(parents=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, target / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        else:
+            shutil.copy2(source, target / part)
+    return target
+
+
+def edit(project: Path, file: str, before: str, after: str) -> None:
+    """Replace the one occurrence of `before` in a file of the copy; anything but one is an error of the test."""
+    path = project / file
+    text = path.read_text()
+    assert text.count(before) == 1, f"{file} has {text.count(before)} occurrences of {before!r}"
+    path.write_text(text.replace(before, after))
