@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection, Sequence
 
 from local.engine import urns
 from local.engine.context import Context, Goal
@@ -12,7 +13,7 @@ from local.engine.planner import Planner
 from local.engine.policy import analyze_stack
 from local.engine.removal import Remover, after_refresh, check_targets, refreshes
 from local.engine.state import ResourceState
-from local.engine.steps import CreateStep, SkippedCreateStep, Step, UpdateStep
+from local.engine.steps import CreateStep, RefreshStep, SkippedCreateStep, Step, UpdateStep
 from local.engine.values import PropertyMap
 
 
@@ -135,7 +136,14 @@ class Deployment:
         if check_targets(self.ctx, self.ctx.targets, set()) or check_targets(self.ctx, self.ctx.excludes, set()):
             self.planner.tracker.failed = True
             return
-        for step in refreshes(self.ctx):
+        self._refresh(refreshes(self.ctx))
+
+    def look_again(self, interrupted: Collection[str]) -> None:
+        """Read the resources again whose operation was interrupted, so that planning starts from what is there."""
+        self._refresh([RefreshStep(state) for state in self.ctx.all_olds if state.urn in interrupted])
+
+    def _refresh(self, steps: Sequence[Step]) -> None:
+        for step in steps:
             self._refresh_one(step)
         self.ctx.rebase(after_refresh(self.ctx.snapshot.resources()))
         self.ctx.snapshot.save()
@@ -145,7 +153,7 @@ class Deployment:
             self.executor.run([step])
         except Aborted:
             if not self.cancelled:
-                self.executor.stopped.clear()
+                self.executor.stopped = False
 
     cancelled = False
 
@@ -166,7 +174,7 @@ class Deployment:
             self.report("", error)
         self.executor.drain()
         self.record_outputs()
-        if not self.executor.failed and not self.executor.stopped.is_set():
+        if not self.executor.failed and not self.executor.stopped:
             root = urns.make(self.ctx.stack, self.ctx.project, "", urns.ROOT_STACK_TYPE, self._root_name())
             self.planner.tracker.failed |= analyze_stack(self.ctx, self.planner.tracker, root)
 
@@ -204,7 +212,7 @@ class Deployment:
         self.executor.stop()
 
     def _go_on(self) -> None:
-        if self.executor.stopped.is_set():
+        if self.executor.stopped:
             raise Aborted
 
     def _reporting(self, goal: Goal) -> _Reporting:

@@ -124,11 +124,14 @@ class Engine:
         self._analyzers = list(analyzers)
         self._parallel = parallel
         self._environment = dict(environment or {})
-        self._cancelled = threading.Event()
+        self._cancelled = False
+        self._running: Deployment | None = None
 
     def cancel(self) -> None:
         """Stop the run: what is under way is finished and recorded, nothing new is begun. Safe from a signal handler."""
-        self._cancelled.set()
+        self._cancelled = True
+        if self._running is not None:
+            self._running.cancel()
 
     def run(self, options: Options, config: Mapping[str, str], secret_keys: frozenset[str] = frozenset()) -> Outcome:
         """Do what the options say.
@@ -154,7 +157,7 @@ class Engine:
             raise EngineError("--target and --exclude cannot be used together")
         if options.kind == "refresh" and options.run_program:
             raise Unsupported("refresh with --run-program")
-        self._cancelled.clear()
+        self._cancelled = False
         with self._state, _interruptible(self.cancel):
             if not options.previews and not options.skip_preview:
                 preview = self._once(replace(options, dry_run=True), config, secret_keys)
@@ -168,15 +171,19 @@ class Engine:
         base, pending = self._state.load()
         with ExitStack() as stack:
             deployment = self._deployment(stack, options, diagnostics, base, pending, config, secret_keys)
+            self._running = deployment
+            if self._cancelled:
+                deployment.cancel()
             try:
                 self._configure_analyzers(deployment.ctx, config)
                 if _ready(deployment, options, pending):
+                    deployment.look_again({op.state.urn for op in pending} if not options.previews else ())
                     self._execute(deployment, options, config, secret_keys)
             except EngineError as error:
                 deployment.report("", error)
             deployment.executor.drain()
-            if deployment.failed or self._cancelled.is_set():
-                ended = "canceled" if self._cancelled.is_set() else "failed"
+            if deployment.failed or self._cancelled:
+                ended = "canceled" if self._cancelled else "failed"
                 diagnostics.error("", f"{_noun(options)} {ended}")
             return self._outcome(deployment, options, config, secret_keys, time.monotonic() - begun)
 
@@ -253,12 +260,12 @@ class Engine:
             )
             try:
                 self._wait(deployment, monitor, program)
-                if monitor.registered.is_set() and not deployment.executor.stopped.is_set():
+                if monitor.registered.is_set() and not deployment.executor.stopped:
                     deployment.finish()
             finally:
                 deployment.executor.drain()
                 monitor.finished.set()
-                stopped = deployment.executor.stopped.is_set()
+                stopped = deployment.executor.stopped
                 code = program.end(grace=_GRACE)
                 if not stopped and code != 0:
                     self._program_failed(deployment, program, code)
@@ -269,9 +276,7 @@ class Engine:
     def _wait(self, deployment: Deployment, monitor: Monitor, program: ProgramRun) -> None:
         """Wait until the program has registered everything, has ended, or the deployment has stopped."""
         while not monitor.registered.wait(_POLL):
-            if self._cancelled.is_set():
-                deployment.cancel()
-            if deployment.executor.stopped.is_set() or program.poll() is not None:
+            if deployment.executor.stopped or program.poll() is not None:
                 return
 
     def _program_failed(self, deployment: Deployment, program: ProgramRun, code: int) -> None:
@@ -291,7 +296,7 @@ class Engine:
         duration: float,
     ) -> Outcome:
         steps = records(deployment.executor.done)
-        cancelled = self._cancelled.is_set()
+        cancelled = self._cancelled
         return Outcome(
             ok=not deployment.failed and not cancelled,
             steps=steps,

@@ -54,14 +54,15 @@ class Executor:
         self._lock = threading.Lock()
         self._active = 0
         self._idle = threading.Condition(self._lock)
-        self.stopped = threading.Event()
+        # A plain flag, because a signal handler sets it.
+        self.stopped = False
         self.failed = False
         self.uncertain = False
         self.done: list[Done] = []
 
     def stop(self) -> None:
         """Begin nothing new."""
-        self.stopped.set()
+        self.stopped = True
 
     def drain(self) -> None:
         """Wait until everything that is under way has ended."""
@@ -82,7 +83,7 @@ class Executor:
                 self._active += 1
             try:
                 for position, step in enumerate(steps):
-                    if self.stopped.is_set():
+                    if self.stopped:
                         raise Aborted
                     self._run(step)
                     with self._lock:
@@ -110,7 +111,7 @@ class Executor:
             failed = self.run_all([step for step in wave if id(step.state) not in spared], number)
             for step in failed:
                 spared |= transitive_needs(step.state, everything)
-            if self.stopped.is_set():
+            if self.stopped:
                 return
 
     def _run_one(self, step: Step, wave: int) -> Step | None:

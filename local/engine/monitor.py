@@ -69,7 +69,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         severity = _SEVERITIES[request.severity]
         # Once the deployment has stopped, what the program complains of is the stop itself.
-        if not (severity == "error" and self._deployment.executor.stopped.is_set()) and not request.ephemeral:
+        if not (severity == "error" and self._deployment.executor.stopped) and not request.ephemeral:
             self._ctx.diagnostics.say(severity, request.urn, request.message)
         return empty_pb2.Empty()
 
@@ -235,7 +235,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
 
     def _answer(self, context: grpc.ServicerContext, work: Callable[[], Any], urn: str = "") -> Any:
         """Do the work; a refusal stops the deployment and is told once, as a diagnostic."""
-        if self._deployment.executor.stopped.is_set():
+        if self._deployment.executor.stopped:
             context.abort(grpc.StatusCode.UNAVAILABLE, "resource monitor shut down")
         try:
             return work()

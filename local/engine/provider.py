@@ -240,9 +240,9 @@ class ProviderClient:
         return how.struct(props)
 
     def _received(self, struct: Any, sent: PropertyMap) -> PropertyMap:
+        # Also for a provider that knows secrets: one that forgets a mark must not bring a secret into the open.
         props = unmarshal(struct)
-        if not self._accept_secrets:
-            _annotate_secrets(props, sent)
+        _annotate_secrets(props, sent)
         return props
 
     def _partial(self, error: ProviderError, sent: PropertyMap, id_: str = "") -> Made:
@@ -250,8 +250,7 @@ class ProviderClient:
         if error.partial is None:
             raise error
         outputs = error.partial.outputs
-        if not self._accept_secrets:
-            _annotate_secrets(outputs, sent)
+        _annotate_secrets(outputs, sent)
         return Made(error.partial.id or id_, outputs, error.partial.inputs or None, error.partial.reasons)
 
     def _call(self, method: str, request: Any) -> Any:
@@ -288,7 +287,7 @@ def _diff(answer: provider_pb2.DiffResponse) -> Diff:
 
 
 def _annotate_secrets(received: PropertyMap, sent: PropertyMap) -> None:
-    """Mark as secret what went out as secret, for a provider that does not know secrets."""
+    """Mark as secret what went out as secret."""
     for key, value in sent.items():
         if key not in received:
             continue

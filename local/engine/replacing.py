@@ -163,7 +163,10 @@ class Replacer:
             if id(state) in self._tracker.pending_deletes:
                 continue
             self._tracker.replace_keys[state.urn] = keys
-            if state.delete:
+            if state.pending_replacement:
+                # An interrupted run has deleted it already.
+                pass
+            elif state.delete:
                 steps.append(DeleteStep(state))
             else:
                 self._refuse_protected_dependent(state, new)

@@ -1,0 +1,123 @@
+"""The real program, deployed once per stack to a recording provider, for tests that look at what it made."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from local.engine import Outcome
+from local.engine.state import ResourceState
+from local.engine.values import unwrap
+from tests.program.harness import Harness, said, stack_config
+
+ROOT = Path(__file__).parents[2]
+STACKS = ("local", "staging", "prod")
+PROGRAM = ("__main__.py", "flows.py", "settings.py", "Pulumi.yaml", *(f"Pulumi.{stack}.yaml" for stack in STACKS))
+FOLDERS = ("components", "handlers", "migrations", "requirements")
+
+# What exists before the local stack's program and is given to it at run time.
+NETWORK = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"]}
+WORKER = {"image_processing": {"image": f"127.0.0.1/image-processor@sha256:{'a' * 64}"}}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What one stack's program made.
+
+    Attributes
+    ----------
+    outcome
+        How the deployment ended.
+    resources
+        Every resource by its URN.
+    """
+
+    stack: str
+    outcome: Outcome
+    resources: dict[str, ResourceState]
+
+    @property
+    def prefix(self) -> str:
+        """The stack's prefix."""
+        return f"bluemoxon-{self.stack}"
+
+    def of(self, type_: str) -> dict[str, ResourceState]:
+        """Return the resources of a type, by name."""
+        return {state.name: state for state in self.resources.values() if state.type == type_}
+
+    def inputs(self, type_: str, name: str) -> dict[str, Any]:
+        """Return what the program asked for, secrets in plain."""
+        inputs: dict[str, Any] = unwrap(self.of(type_)[name].inputs)
+        return inputs
+
+
+def config(stack: str) -> dict[str, str]:
+    """Return a stack's configuration as its command line hands it over, without bundled requirements (no network)."""
+    given, _ = stack_config(ROOT, stack)
+    if stack == "local":
+        given["bluemoxon:network"] = json.dumps(NETWORK)
+        given["bluemoxon:artefacts"] = json.dumps(WORKER)
+    return {**given, "bluemoxon:bundleDependencies": "false"}
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """Copy what the program is made of, to be changed by a test."""
+    folder.mkdir(parents=True)
+    for name in PROGRAM:
+        shutil.copy(ROOT / name, folder / name)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@contextmanager
+def harness(stack: str, tmp_path: Path, folder: Path = ROOT) -> Iterator[Harness]:
+    """Yield one stack of the real program, with what exists before it."""
+    with Harness(tmp_path, folder=folder, stack=stack, config=config(stack)) as run:
+        aws = next(provider for provider in run.providers if provider.package == "aws")
+        run.providers.remove(aws)
+        run.providers.insert(0, aws)
+        database = json.loads(run.config["bluemoxon:database"])
+        if database["mode"] == "adopted":
+            instance = "aws:rds/instance:Instance"
+            aws.live[database["identifier"]] = (instance, *2 * (_existing_instance(database),))
+            secret = {"name": database["secretName"], "arn": database["secretArn"]}
+            aws.live[database["secretArn"]] = ("aws:secretsmanager/secret:Secret", {"name": secret["name"]}, secret)
+        yield run
+
+
+@cache
+def deployed(stack: str) -> Deployed:
+    """Deploy a stack's program, once per process."""
+    with tempfile.TemporaryDirectory() as folder, harness(stack, Path(folder)) as run:
+        outcome = run.up(ok=None)
+        assert outcome.ok, said(outcome)
+        return Deployed(stack, outcome, {state.urn: state for state in run.store.resources()})
+
+
+def _existing_instance(database: dict[str, Any]) -> dict[str, Any]:
+    """What Terraform made: worse than the program's, where an import may be worse."""
+    return {
+        "identifier": database["identifier"],
+        "engine": "postgres",
+        "engineVersion": database["engineVersion"],
+        "instanceClass": database["instanceClass"],
+        "dbName": database["databaseName"],
+        "username": database["username"],
+        "port": 5432,
+        "allocatedStorage": database["allocatedStorage"],
+        "storageEncrypted": True,
+        "multiAz": False,
+        "publiclyAccessible": False,
+        "dbSubnetGroupName": database["subnetGroup"],
+        "parameterGroupName": database["parameterGroup"],
+        "vpcSecurityGroupIds": [database["securityGroupId"]],
+        "backupRetentionPeriod": 1,
+        "deletionProtection": False,
+        "skipFinalSnapshot": True,
+    }

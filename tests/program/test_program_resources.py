@@ -1,0 +1,327 @@
+"""What the program makes, over all stacks: the right things, locked, named, tagged and closed."""
+
+import dataclasses
+import json
+
+import pytest
+
+import flows
+from local.engine.values import unwrap
+from tests.program.harness import said, steps
+from tests.program.stacks import STACKS, copy_of_the_project, deployed, harness
+
+QUEUE = "aws:sqs/queue:Queue"
+FUNCTION = "aws:lambda/function:Function"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+INSTANCE = "aws:rds/instance:Instance"
+SECRET = "aws:secretsmanager/secret:Secret"
+
+every_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+def every_flow():
+    return [(stack, flow) for stack in STACKS for flow in flows.catalogue(f"bluemoxon-{stack}")]
+
+
+every_stacks_flow = pytest.mark.parametrize(
+    ("stack", "flow"), every_flow(), ids=lambda value: getattr(value, "key", value)
+)
+
+
+@every_stacks_flow
+def test_a_flow_is_exactly_these_resources(stack, flow):
+    made = {
+        (state.type.split(":")[-1], state.name)
+        for state in deployed(stack).resources.values()
+        if state.custom and "WorkerFlow" in state.urn and state.name.startswith(f"{flow.key}-")
+    }
+    assert made == {
+        ("Queue", f"{flow.key}-queue"),
+        ("Queue", f"{flow.key}-dead-letters"),
+        ("QueuePolicy", f"{flow.key}-queue"),
+        ("QueuePolicy", f"{flow.key}-dead-letters"),
+        ("RedriveAllowPolicy", f"{flow.key}-dead-letters"),
+        ("LogGroup", f"{flow.key}-function-logs"),
+        ("Role", f"{flow.key}-function-role"),
+        ("Policy", f"{flow.key}-function-role-1"),
+        ("RolePolicyAttachment", f"{flow.key}-function-role-1"),
+        ("Function", f"{flow.key}-function"),
+        ("EventSourceMapping", f"{flow.key}-mapping"),
+        *(("MetricAlarm", f"{flow.key}-{end}") for end in ("dead-letters", "oldest-message", "errors", "throttles")),
+        ("MetricAlarm", f"{flow.key}-duration"),
+    }
+
+
+@every_stacks_flow
+def test_a_flows_numbers_are_the_declarations(stack, flow):
+    made = deployed(stack)
+    queue, dead = (made.inputs(QUEUE, f"{flow.key}-{end}") for end in ("queue", "dead-letters"))
+    function = made.inputs(FUNCTION, f"{flow.key}-function")
+    mapping = made.inputs("aws:lambda/eventSourceMapping:EventSourceMapping", f"{flow.key}-mapping")
+    redrive = json.loads(queue["redrivePolicy"])
+    assert queue["visibilityTimeoutSeconds"] == flow.visibility_timeout
+    assert (queue["messageRetentionSeconds"], dead["messageRetentionSeconds"]) == (345_600, 1_209_600)
+    assert redrive["maxReceiveCount"] == flow.receives
+    assert redrive["deadLetterTargetArn"].endswith(f":{made.prefix}-{flow.queue}-dlq")
+    assert (function["timeout"], function["memorySize"]) == (flow.timeout, flow.memory)
+    assert mapping["scalingConfig"] == {"maximumConcurrency": flow.maximum_concurrency}
+    assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert made.inputs(ALARM, f"{flow.key}-duration")["threshold"] == flow.timeout * 900
+    assert made.inputs(ALARM, f"{flow.key}-oldest-message")["threshold"] == 2 * flow.visibility_timeout
+
+
+@every_stacks_flow
+def test_only_a_flows_own_queue_may_redrive_into_its_dead_letters(stack, flow):
+    made = deployed(stack)
+    policy = made.inputs("aws:sqs/redriveAllowPolicy:RedriveAllowPolicy", f"{flow.key}-dead-letters")
+    allowed = json.loads(policy["redriveAllowPolicy"])
+    assert allowed["redrivePermission"] == "byQueue"
+    assert [arn.split(":")[-1] for arn in allowed["sourceQueueArns"]] == [f"{made.prefix}-{flow.queue}"]
+
+
+@every_stack
+def test_every_queue_is_encrypted_polled_long_and_refuses_what_is_not_tls(stack):
+    made = deployed(stack)
+    policies = {
+        unwrap(state.inputs)["queueUrl"]: json.loads(unwrap(state.inputs)["policy"])["Statement"]
+        for state in made.of("aws:sqs/queuePolicy:QueuePolicy").values()
+    }
+    queues = made.of(QUEUE).values()
+    assert queues
+    for state in queues:
+        assert state.inputs["sqsManagedSseEnabled"] is True
+        assert state.inputs["receiveWaitTimeSeconds"] == 20
+        (statement,) = policies[state.outputs["url"]]
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "sqs:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert statement["Resource"] == state.outputs["arn"]
+
+
+@every_stack
+def test_every_alarm_has_an_action_and_its_topic_a_subscriber(stack):
+    made = deployed(stack)
+    subscribed = {state.inputs["topic"] for state in made.of("aws:sns/topicSubscription:TopicSubscription").values()}
+    alarms = made.of(ALARM).values()
+    assert {state.inputs["dimensions"].get("QueueName") for state in alarms} >= {
+        flow.dead_letter_queue_name(made.prefix) for flow in flows.catalogue(made.prefix)
+    }
+    for state in alarms:
+        assert subscribed.issuperset(state.inputs["alarmActions"])
+        assert state.inputs["alarmActions"]
+
+
+@every_stack
+def test_every_function_is_traced_in_the_vpc_and_logs_to_a_group_that_forgets(stack):
+    made = deployed(stack)
+    groups = {state.inputs["name"]: state for state in made.of("aws:cloudwatch/logGroup:LogGroup").values()}
+    functions = made.of(FUNCTION)
+    assert set(functions) >= {"api", "migrate", "job_sweeper"}
+    for state in functions.values():
+        assert state.inputs["tracingConfig"] == {"mode": "Active"}
+        assert state.inputs["architectures"] == ["x86_64"]
+        assert state.inputs["vpcConfig"]["securityGroupIds"] == [
+            made.of("aws:ec2/securityGroup:SecurityGroup")["database-clients"].id
+        ]
+        assert groups[f"/aws/lambda/{state.inputs['name']}"].inputs["retentionInDays"] == 30
+        assert groups[f"/aws/lambda/{state.inputs['name']}"].urn in state.dependencies
+
+
+@every_stack
+def test_an_image_is_named_by_digest_in_the_accounts_own_registry_or_in_full(stack):
+    image = deployed(stack).inputs(FUNCTION, "image_processing-function")["imageUri"]
+    host, _, reference = image.partition("/")
+    # The recording provider's account; no stack's file names a registry.
+    assert host == ("127.0.0.1" if stack == "local" else "123456789012.dkr.ecr.us-west-2.amazonaws.com")
+    assert "@sha256:" in reference
+
+
+@every_stack
+def test_the_images_bucket_is_private_versioned_encrypted_protected_and_tls_only(stack):
+    made = deployed(stack)
+    assert made.of("aws:s3/bucket:Bucket")["images-bucket"].protect
+    closed = made.inputs("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "images-public-access")
+    assert [
+        closed[key] for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    ] == [True] * 4
+    versioning = made.inputs("aws:s3/bucketVersioning:BucketVersioning", "images-versioning")
+    assert versioning["versioningConfiguration"] == {"status": "Enabled"}
+    ownership = made.inputs("aws:s3/bucketOwnershipControls:BucketOwnershipControls", "images-ownership")
+    assert ownership["rule"] == {"objectOwnership": "BucketOwnerEnforced"}
+    type_ = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    (rule,) = made.inputs(type_, "images-encryption")["rules"]
+    assert rule["applyServerSideEncryptionByDefault"] == {"sseAlgorithm": "AES256"}
+    (statement,) = json.loads(made.inputs("aws:s3/bucketPolicy:BucketPolicy", "images-policy")["policy"])["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert [arn.partition(":::")[2] for arn in statement["Resource"]] == [
+        f"{made.prefix}-images",
+        f"{made.prefix}-images/*",
+    ]
+    (cors,) = made.inputs("aws:s3/bucketCorsConfiguration:BucketCorsConfiguration", "images-cors")["corsRules"]
+    assert cors["allowedOrigins"] == [made.outcome.outputs["api_url"]]
+    assert cors["allowedMethods"] == ["POST"]
+
+
+@every_stack
+def test_the_api_alone_may_invoke_its_function_and_the_rule_alone_the_sweeper(stack):
+    made = deployed(stack)
+    permissions = made.of("aws:lambda/permission:Permission")
+    assert (
+        permissions["http-permission"].inputs["sourceArn"]
+        == made.of("aws:apigatewayv2/api:Api")["http-api"].outputs["executionArn"] + "/*/$default"
+    )
+    rule = made.of("aws:cloudwatch/eventRule:EventRule")["job_sweeper-schedule-rule"]
+    assert rule.inputs["scheduleExpression"] == "rate(5 minutes)"
+    assert permissions["job_sweeper-schedule-permission"].inputs["sourceArn"] == rule.outputs["arn"]
+    assert len(permissions) == 2
+
+
+@every_stack
+def test_the_schema_is_migrated_after_the_database_is_ready_and_before_anything_uses_it(stack):
+    made = deployed(stack)
+    resources = made.resources
+
+    def reached(urn, seen):
+        for other in resources[urn].dependencies:
+            if other in resources and other not in seen:
+                seen.add(other)
+                reached(other, seen)
+        return seen
+
+    (invocation,) = made.of("aws:lambda/invocation:Invocation").values()
+    assert set(invocation.inputs["triggers"]) == {"package"}
+    before = {resources[urn].name for urn in reached(invocation.urn, set())}
+    assert before >= {"migrate", "database-server-from-clients", "database-clients-to-server"}
+    if stack != "prod":
+        assert "database-instance" in before
+    for name in ("api", "job_sweeper", "image_processing-function"):
+        assert invocation.urn in reached(made.of(FUNCTION)[name].urn, set()), name
+
+
+@every_stack
+def test_everything_that_takes_tags_says_project_and_environment(stack):
+    made = deployed(stack)
+    tagged = [state for state in made.resources.values() if "tags" in state.inputs]
+    assert {QUEUE, FUNCTION, ALARM, "aws:iam/role:Role", "aws:s3/bucket:Bucket"} <= {state.type for state in tagged}
+    for state in tagged:
+        assert state.inputs["tags"] == {"project": "bluemoxon", "environment": stack}, state.urn
+
+
+@every_stack
+def test_every_name_on_aws_tells_the_environment(stack):
+    made = deployed(stack)
+    names = {
+        state.inputs[key]
+        for state in made.resources.values()
+        for key in ("name", "bucket", "identifier")
+        if isinstance(state.inputs.get(key), str) and state.inputs[key] != "$default"
+    }
+    assert names
+    assert [name for name in names if made.prefix not in name] == []
+
+
+@every_stack
+def test_the_exports_are_what_operators_tools_read(stack):
+    made = deployed(stack)
+    outputs = made.outcome.outputs
+    assert outputs.keys() == {
+        "api_url",
+        "images_bucket",
+        "database_secret_arn",
+        "api_keys_secret_arn",
+        "flows",
+        "migrate_function",
+    }
+    assert outputs["images_bucket"] == f"{made.prefix}-images"
+    assert outputs["migrate_function"] == f"{made.prefix}-migrate"
+    assert [flow["key"] for flow in outputs["flows"]] == [flow.key for flow in flows.catalogue(made.prefix)]
+    for flow in outputs["flows"]:
+        assert flow.keys() >= {"key", "queue_name", "dead_letter_queue_name", "function_name", "variable"}
+
+
+@every_stack
+def test_the_api_carries_the_registry_of_every_flow_and_the_variables_of_those_it_sends_to(stack):
+    made = deployed(stack)
+    inputs = made.inputs(FUNCTION, "api")
+    registry = json.loads(inputs["code"].assets["handlers/api/registry.json"].text)
+    assert registry["prefix"] == made.prefix
+    assert registry["environment"] == stack
+    assert registry["flows"] == [flow.registry_entry(made.prefix, "BMX_") for flow in flows.catalogue(made.prefix)]
+    variables = inputs["environment"]["variables"]
+    sends = {"BMX_" + flow.variable for flow in flows.catalogue(made.prefix) if "api" in flow.producers}
+    assert {name for name in variables if name.endswith("_QUEUE_NAME")} == sends
+    assert variables["BMX_ENVIRONMENT"] == stack
+    assert variables["BMX_DATABASE_SECRET_ARN"] == made.outcome.outputs["database_secret_arn"]
+    assert variables["BMX_API_KEYS_SECRET_ARN"] == made.outcome.outputs["api_keys_secret_arn"]
+    assert variables["BMX_DATABASE_SSLMODE"] == ("disable" if stack == "local" else "require")
+
+
+def test_each_mode_of_the_database_makes_exactly_its_own_resources():
+    def made(stack):
+        return {
+            (state.type.split(":")[-1], state.name)
+            for state in deployed(stack).resources.values()
+            if state.custom and "index:Database$" in state.urn
+        }
+
+    reached = {
+        ("SecurityGroup", "database-clients"),
+        ("SecurityGroupEgressRule", "database-clients-to-aws"),
+        ("SecurityGroupEgressRule", "database-clients-to-server"),
+        ("SecurityGroupIngressRule", "database-server-from-clients"),
+    }
+    assert made("prod") == reached
+    assert made("staging") == reached | {("Instance", "database-instance"), ("Secret", "database-secret")}
+    assert made("local") == made("staging") | {
+        ("SecurityGroup", "database-server"),
+        ("SubnetGroup", "database-subnets"),
+        ("ParameterGroup", "database-parameters"),
+        ("SecretVersion", "database-secret"),
+    }
+
+
+@every_stack
+def test_the_database_is_reached_from_the_functions_on_its_port_and_from_nowhere_else(stack):
+    made = deployed(stack)
+    (rule,) = made.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").values()
+    clients = made.of("aws:ec2/securityGroup:SecurityGroup")["database-clients"].id
+    assert rule.inputs["referencedSecurityGroupId"] == clients
+    assert (rule.inputs["fromPort"], rule.inputs["toPort"], rule.inputs["ipProtocol"]) == (5432, 5432, "tcp")
+    assert "cidrIpv4" not in rule.inputs
+    for group in made.of("aws:ec2/securityGroup:SecurityGroup").values():
+        assert "ingress" not in group.inputs
+
+
+def test_a_second_preview_of_an_unchanged_program_changes_nothing(tmp_path):
+    with harness("local", tmp_path) as run:
+        run.up()
+        outcome = run.preview()
+        assert outcome.ok, said(outcome)
+        assert steps(outcome) == []
+
+
+def test_another_timeout_changes_exactly_what_carries_a_number_derived_from_it(tmp_path):
+    project = copy_of_the_project(tmp_path / "copy")
+    (flow,) = flows.catalogue("bluemoxon-local")
+    other = dataclasses.replace(flow, timeout=flow.timeout + 60)
+    carriers = {
+        "timeout": {"image_processing-function"},
+        "visibility_timeout": {"image_processing-queue"},
+        "oldest_message_threshold": {"image_processing-oldest-message"},
+        "duration_threshold": {"image_processing-duration"},
+    }
+    expected = set().union(
+        *(names for field, names in carriers.items() if getattr(flow, field) != getattr(other, field))
+    )
+    if flow.registry_entry("p") != other.registry_entry("p"):
+        expected.add("api")
+    with harness("local", tmp_path, project) as run:
+        run.up()
+        source = project / "flows.py"
+        text = source.read_text()
+        assert text.count(f"timeout={flow.timeout},") == 1
+        source.write_text(text.replace(f"timeout={flow.timeout},", f"timeout={other.timeout},"))
+        outcome = run.preview()
+        assert outcome.ok, said(outcome)
+        assert {op for op, _ in steps(outcome)} == {"update"}
+        assert sorted(name for _, name in steps(outcome)) == sorted(expected)
