@@ -215,10 +215,16 @@ class Driver:
         if state is None:
             open_names = self.outputs | {key for key, spec in self.table.items() if spec.computed}
             return {**dict.fromkeys(open_names, UNKNOWN), **inputs}
+        given = frozenset(inputs)
         touched = {path.split(".")[0].split("[")[0] for path in changed}
-        kept = {key: value for key, value in state.items() if key not in self.table or self.table[key].computed}
-        moving = {key: UNKNOWN for key, causes in self.derived.items() if key not in inputs and touched & set(causes)}
+        # What did not change stays as the cloud has it, whatever its spelling in the program.
+        kept = {key: value for key, value in state.items() if key in inputs or self._stays(key)}
+        inputs = {key: value for key, value in inputs.items() if key in touched or key not in kept or key == "tagsAll"}
+        moving = {key: UNKNOWN for key, causes in self.derived.items() if key not in given and touched & set(causes)}
         return {**kept, **inputs, **moving}
+
+    def _stays(self, key: str) -> bool:
+        return key not in self.table or self.table[key].computed
 
     def state(self, aws: Aws, identifier: str, known: Values) -> Values | None:
         """Read the cloud and merge what it never says back, keeping the program's spelling where the meaning is equal."""

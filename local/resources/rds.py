@@ -18,6 +18,7 @@ from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
+    "An instance listens on a port that is free, which is what `port` says; the port asked for, and a change of it, mean nothing.",
     "Every change is applied at once: there is no maintenance window, no reboot, no storage optimisation.",
     "Backups, snapshots, multi-AZ, replicas, encryption, IOPS and monitoring are stored settings, nothing more.",
     "Restoring from a snapshot, replication and restoring to a point in time are refused by name.",
@@ -71,7 +72,6 @@ _CREATE_ONLY: Final = {
     "username": "MasterUsername",
     "enabledCloudwatchLogsExports": "EnableCloudwatchLogsExports",
 }
-_MODIFIED_ELSEWHERE: Final = {"dbSubnetGroupName": "DBSubnetGroupName", "port": "DBPortNumber"}
 
 
 class Instance(Driver):
@@ -141,8 +141,6 @@ class Instance(Driver):
         ]
     )
     derived: ClassVar = {
-        "address": ("port",),
-        "endpoint": ("port",),
         "engineVersionActual": ("engineVersion",),
         "masterUserSecrets": ("manageMasterUserPassword", "masterUserSecretKmsKeyId"),
     }
@@ -211,7 +209,7 @@ class Instance(Driver):
         client = aws.client("rds")
         changed = {
             api: new[key]
-            for key, api in {**_PLAIN, **_MODIFIED_ELSEWHERE}.items()
+            for key, api in {**_PLAIN, "dbSubnetGroupName": "DBSubnetGroupName"}.items()
             if key in new and key not in ("passwordWo", "kmsKeyId", "availabilityZone") and new[key] != old.get(key)
         }
         if new.get("passwordWo") and new.get("passwordWoVersion") != old.get("passwordWoVersion"):
@@ -251,7 +249,12 @@ class Instance(Driver):
         return super().diff(aws, state, new, (*ignored, "passwordWo"))
 
     def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
-        """A version given as `16` or `16.4` is met by any version below it (instance.go, engineVersion's suppression)."""
+        """A version given as `16` or `16.4` is met by any version below it (instance.go, engineVersion's suppression).
+
+        The port is never a change: the embedded RDS listens where it is free, whatever was asked for.
+        """
+        if name == "port":
+            return True
         wanted, actual = inputs.get("engineVersion"), state.get("engineVersionActual")
         if name == "engineVersion" and isinstance(wanted, str) and isinstance(actual, str):
             return actual == wanted or actual.startswith(wanted + ".")
