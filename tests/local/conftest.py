@@ -93,8 +93,13 @@ def database_name(postgres: Server, migrated: str) -> str:
     return migrated
 
 
+@pytest.fixture(scope="session")
+def boto3_session() -> boto3.Session:
+    return boto3.Session()
+
+
 @pytest.fixture
-def aws_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws_mock(monkeypatch: pytest.MonkeyPatch, boto3_session: boto3.Session) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {
@@ -106,6 +111,8 @@ def aws_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     aws.forget_clients()
     with mock_aws():
+        # moto gives every test a new default session, which reads botocore's models from disk again: 0.3 s a test.
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3_session)
         yield
     aws.forget_clients()
 
