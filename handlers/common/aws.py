@@ -48,5 +48,8 @@ def _new(service: str) -> Any:
         retries={"mode": "standard", "total_max_attempts": 3},
         # Presigned addresses are still signed with version 2 unless this is said; SSE-KMS and newer regions refuse it.
         signature_version="s3v4" if service == "s3" else None,
+        # With "auto" presigned addresses name the global endpoint, which redirects (307) for a bucket's first hours,
+        # and a form's POST does not survive that. Addresses by number, as the embedded cloud's, stay path style.
+        s3={"addressing_style": "virtual"} if service == "s3" else None,
     )
     return boto3.client(service, config=config)  # type: ignore[call-overload]

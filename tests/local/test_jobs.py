@@ -153,7 +153,8 @@ def test_a_caller_that_swallows_a_lost_lease_commits_nothing_of_the_picture(data
 def test_of_two_workers_that_claim_at_once_exactly_one_wins(database, book):
     for _ in range(10):
         job = create(database, book)
-        barrier, outcomes = threading.Barrier(2), []
+        barrier = threading.Barrier(2)
+        outcomes: list[str] = []
 
         def run(job=job, barrier=barrier, outcomes=outcomes):
             barrier.wait()
@@ -284,5 +285,5 @@ def test_the_newest_job_of_a_picture_is_found(database, book):
     complete(database, first)
     second = create(database, book, now=LATER)
     with database.begin() as connection:
-        assert jobs.latest_for(connection, 1).id == second.id
+        assert jobs.latest_for(connection, 1) == second
         assert jobs.latest_for(connection, 2) is None

@@ -1,7 +1,9 @@
 """The schema: revision 0001 is the contract, the tables in code are the newest revision, old databases are stamped."""
 
+import json
 import threading
 
+import boto3
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -9,8 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from handlers.common import tables
+from handlers.migrate import handler as migrate
 from handlers.migrate.schema import SCRIPTS, SchemaError, _config, upgrade
-from tests.local.conftest import engine_on
+from tests.local.api_caller import Context
+from tests.local.conftest import PASSWORD, USER, engine_on
 
 # facts.md's tables, written down a second time on purpose: column -> (type, nullable, default).
 CONTRACT = {
@@ -210,3 +214,15 @@ def test_of_two_migrations_at_once_one_waits_and_finds_nothing_to_do(engine):
         thread.join(30)
     assert errors == []
     assert sorted(applied) == [(), ("0001", "0002")]
+
+
+def test_the_function_says_what_it_applied_and_then_nothing(postgres, empty_database, aws_mock, monkeypatch):
+    value = {"username": USER, "password": PASSWORD, "host": postgres.host, "port": postgres.port}
+    secret = boto3.client("secretsmanager").create_secret(
+        Name="database", SecretString=json.dumps(value | {"database": empty_database})
+    )
+    monkeypatch.setenv("BMX_DATABASE_SECRET_ARN", secret["ARN"])
+    monkeypatch.setenv("BMX_DATABASE_SSLMODE", "disable")
+    first = migrate.handler({}, Context())
+    assert first == {"revision": "0002", "applied": ["0001", "0002"], "stamped": False}
+    assert migrate.handler({}, Context()) == {"revision": "0002", "applied": [], "stamped": False}

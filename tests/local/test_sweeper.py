@@ -125,10 +125,11 @@ def test_a_job_of_the_old_system_without_a_lease_is_freed_after_an_hour(database
     assert sweep(database, queues, QUEUE, now=NOW + timedelta(minutes=60)).freed == [str(job.id)]
 
 
-class OneFails:
+class OneFails(Queues):
     """Sends through SQS, except the message of one job."""
 
     def __init__(self, queues, job, error):
+        super().__init__()
         self.queues, self.job, self.error = queues, job, error
 
     def send(self, queue_name, body):

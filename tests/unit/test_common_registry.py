@@ -1,12 +1,13 @@
 """The registry of flows in the API's package."""
 
 import json
+from typing import Any
 
 import pytest
 
 from handlers.common.registry import RegisteredFlow, RegistryError, load
 
-FLOW = {
+FLOW: dict[str, Any] = {
     "key": "image_processing",
     "queue_name": "p-image-processing",
     "dead_letter_queue_name": "p-image-processing-dlq",
