@@ -1,5 +1,6 @@
 """The real program, deployed once per stack to a recording provider, for tests that look at what it made."""
 
+import atexit
 import json
 import shutil
 import tempfile
@@ -35,11 +36,17 @@ class Deployed:
         How the deployment ended.
     resources
         Every resource by its URN.
+    order
+        Names in the order in which they were made.
+    folder
+        Where the engine keeps its state.
     """
 
     stack: str
     outcome: Outcome
     resources: dict[str, ResourceState]
+    order: list[str]
+    folder: Path
 
     @property
     def prefix(self) -> str:
@@ -76,8 +83,10 @@ def copy_of_the_project(folder: Path) -> Path:
 
 
 @contextmanager
-def harness(stack: str, tmp_path: Path, folder: Path = ROOT) -> Iterator[Harness]:
-    """Yield one stack of the real program, with what exists before it."""
+def harness(stack: str, tmp_path: Path, folder: Path = ROOT, *, after: Deployed | None = None) -> Iterator[Harness]:
+    """Yield one stack of the real program with what exists before it, on the state of an earlier deployment if any."""
+    if after:
+        shutil.copytree(after.folder / "state", tmp_path / "state")
     with Harness(tmp_path, folder=folder, stack=stack, config=config(stack)) as run:
         aws = next(provider for provider in run.providers if provider.package == "aws")
         run.providers.remove(aws)
@@ -94,10 +103,13 @@ def harness(stack: str, tmp_path: Path, folder: Path = ROOT) -> Iterator[Harness
 @cache
 def deployed(stack: str) -> Deployed:
     """Deploy a stack's program, once per process."""
-    with tempfile.TemporaryDirectory() as folder, harness(stack, Path(folder)) as run:
+    folder = Path(tempfile.mkdtemp(prefix="deployed-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with harness(stack, folder) as run:
         outcome = run.up(ok=None)
         assert outcome.ok, said(outcome)
-        return Deployed(stack, outcome, {state.urn: state for state in run.store.resources()})
+        order = [name for method, name in run.provider.changes() if method == "Create"]
+        return Deployed(stack, outcome, {state.urn: state for state in run.store.resources()}, order, folder)
 
 
 def _existing_instance(database: dict[str, Any]) -> dict[str, Any]:

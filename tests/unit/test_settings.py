@@ -11,6 +11,7 @@ import yaml
 from pulumi.runtime import config as runtime_config
 
 import settings
+from components.artefact import ImageArtefact
 from components.database import Managed
 from settings import Settings, parse
 
@@ -52,7 +53,7 @@ def refusal(changed, stack="local", secrets=()):
 def test_the_declared_configuration_is_taken():
     taken = parse(texts(GIVEN), "local")
     assert taken.network.subnet_ids == ("subnet-1", "subnet-2")
-    assert taken.artefact("image_processing").image == f"127.0.0.1/worker@{DIGEST}"
+    assert taken.artefact("image_processing") == ImageArtefact(image=f"127.0.0.1/worker@{DIGEST}")
     assert (taken.images_cdn_url, taken.bundle_dependencies, taken.version) == (None, True, "dev")
 
 

@@ -1,0 +1,145 @@
+"""What each function's role may do, over all stacks: what its needs name, and nothing else."""
+
+import json
+
+import pytest
+
+import flows
+from components.iam import LONGEST_POLICY, UNSCOPED_ACTIONS
+from components.needs import ReadObjects, TellMissingObjects, UseDatabase, WriteObjects
+from tests.program.stacks import STACKS, Deployed, deployed
+
+FUNCTION = "aws:lambda/function:Function"
+
+every_stack = pytest.mark.parametrize("stack", STACKS)
+
+
+def allowed(made: Deployed, function: str) -> set[tuple[str, str]]:
+    """Return every pair of action and resource that a function's role allows, from the policies attached to it."""
+    role = made.of(FUNCTION)[function].inputs["role"].rpartition("/")[2]
+    policies = {state.outputs["arn"]: state.inputs["policy"] for state in made.of("aws:iam/policy:Policy").values()}
+    attached = [
+        state.inputs["policyArn"]
+        for state in made.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment").values()
+        if state.inputs["role"] == role
+    ]
+    assert attached
+    pairs = set()
+    for arn in attached:
+        assert len(policies[arn]) <= LONGEST_POLICY
+        for statement in json.loads(policies[arn])["Statement"]:
+            assert statement["Effect"] == "Allow"
+            pairs |= {(action, resource) for action in statement["Action"] for resource in statement["Resource"]}
+    return pairs
+
+
+def own(made: Deployed, function: str) -> set[tuple[str, str]]:
+    """What every function's own running takes."""
+    name = made.of(FUNCTION)[function].inputs["name"]
+    streams = f"arn:aws:logs:us-west-2:123456789012:log-group:/aws/lambda/{name}:*"
+    return {(action, "*") for action in UNSCOPED_ACTIONS} | {
+        ("logs:CreateLogStream", streams),
+        ("logs:PutLogEvents", streams),
+    }
+
+
+def reads_secrets(made: Deployed, *arns: str) -> set[tuple[str, str]]:
+    return {("secretsmanager:GetSecretValue", arn) for arn in arns}
+
+
+def database(made: Deployed) -> set[tuple[str, str]]:
+    """The contract's secret, and in managed mode the one that RDS keeps."""
+    arns = [made.outcome.outputs["database_secret_arn"]]
+    if made.stack == "local":
+        instance = made.of("aws:rds/instance:Instance")["database-instance"]
+        arns.append(instance.outputs["masterUserSecrets"][0]["secretArn"])
+    return reads_secrets(made, *arns)
+
+
+def produces(made: Deployed, function: str) -> set[tuple[str, str]]:
+    """Send and inspect on the queues of the flows that name the function, inspect on their dead letters."""
+    pairs = set()
+    for flow in flows.catalogue(made.prefix):
+        if function in flow.producers:
+            queue = f"arn:aws:sqs:us-west-2:123456789012:{flow.queue_name(made.prefix)}"
+            for inspect in ("sqs:GetQueueUrl", "sqs:GetQueueAttributes"):
+                pairs |= {(inspect, queue), (inspect, f"{queue}-dlq")}
+            pairs.add(("sqs:SendMessage", queue))
+    return pairs
+
+
+def pictures(made: Deployed, *actions: str) -> set[tuple[str, str]]:
+    bucket = f"arn:aws:s3:::{made.prefix}-images"
+    return {(action, f"{bucket}/books/*") for action in actions} | {("s3:ListBucket", bucket)}
+
+
+@every_stack
+def test_the_api_may_do_this_and_no_more(stack):
+    made = deployed(stack)
+    assert allowed(made, "api") == (
+        own(made, "api")
+        | database(made)
+        | reads_secrets(made, made.outcome.outputs["api_keys_secret_arn"])
+        | pictures(made, "s3:GetObject", "s3:PutObject")
+        | produces(made, "api")
+    )
+
+
+@every_stack
+def test_the_migration_may_log_in_and_no_more(stack):
+    made = deployed(stack)
+    assert allowed(made, "migrate") == own(made, "migrate") | database(made)
+
+
+@every_stack
+def test_the_sweeper_may_log_in_and_send_and_no_more(stack):
+    made = deployed(stack)
+    assert allowed(made, "job_sweeper") == own(made, "job_sweeper") | database(made) | produces(made, "job_sweeper")
+
+
+@every_stack
+def test_a_worker_may_do_what_its_flow_needs_and_receive_its_own_messages_and_no_more(stack):
+    made = deployed(stack)
+    granted = {
+        ReadObjects("books/"): pictures(made, "s3:GetObject") - pictures(made),
+        WriteObjects("books/"): pictures(made, "s3:PutObject") - pictures(made),
+        TellMissingObjects(): pictures(made),
+        UseDatabase(): database(made),
+    }
+    for flow in flows.catalogue(made.prefix):
+        queue = f"arn:aws:sqs:us-west-2:123456789012:{flow.queue_name(made.prefix)}"
+        consumes = {(f"sqs:{verb}", queue) for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
+        needs = set().union(*(granted[need] for need in flow.needs))
+        assert allowed(made, f"{flow.key}-function") == own(made, f"{flow.key}-function") | consumes | needs
+
+
+@every_stack
+def test_a_function_knows_of_nothing_that_its_role_may_not_reach(stack):
+    made = deployed(stack)
+    for function in made.of(FUNCTION):
+        pairs = allowed(made, function)
+        variables = made.inputs(FUNCTION, function)["environment"]["variables"]
+        actions = {action for action, _ in pairs}
+        resources = {resource for _, resource in pairs}
+        assert ("BMX_DATABASE_SECRET_ARN" in variables) == ("secretsmanager:GetSecretValue" in actions)
+        assert ("BMX_IMAGES_BUCKET" in variables) == ("s3:ListBucket" in actions)
+        for name, value in variables.items():
+            if name.endswith("_ARN"):
+                assert value in resources, name
+            if name.endswith("_QUEUE_NAME"):
+                assert ("sqs:SendMessage", f"arn:aws:sqs:us-west-2:123456789012:{value}") in pairs
+
+
+@every_stack
+def test_every_role_is_lambdas_alone_and_has_no_policy_besides(stack):
+    made = deployed(stack)
+    roles = made.of("aws:iam/role:Role")
+    assert len(roles) == len(made.of(FUNCTION))
+    for state in roles.values():
+        (statement,) = json.loads(state.inputs["assumeRolePolicy"])["Statement"]
+        assert statement == {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        assert not {"inlinePolicies", "managedPolicyArns"} & state.inputs.keys()
