@@ -25,7 +25,6 @@ from ops.errors import UserError
 from ops.local_stack import LocalStack, running
 from ops.paths import HOME, IMAGES, OUT
 
-
 PIPE_WIDTH = 200
 """Columns where standard output is no terminal."""
 

@@ -213,7 +213,7 @@ def record(result: Result) -> dict[str, Any]:
         "model": result.job.get("model_used"),
         "background": made.get("background"),
         "seconds_to_result": round(result.seconds, 3),
-        "worker_seconds": made.get("timings", {}).get("total"),
+        "worker_seconds": round(sum(made["timings"].values()), 3) if "timings" in made else None,
         "megabytes": made.get("peak_memory_mb"),
         "iou": result.iou,
         "hard": result.photo.hard,
