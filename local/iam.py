@@ -17,6 +17,7 @@ import flask
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
+from moto.sts.models import STSBackend
 
 from local import iam_actions, iam_errors, iam_policy, iam_requests, iam_s3, iam_state
 from local.clock import Clock
@@ -144,7 +145,20 @@ class Iam:
             denied = resource in flask.g.get("denied_objects", ())
             return PermissionResult.DENIED if denied else PermissionResult.PERMITTED
 
+        def get_caller_identity(backend: Any, access_key_id: str, region: str) -> tuple[str, str, str]:
+            with iam._lock:
+                known = iam._sessions.get(access_key_id)
+            if known is None:
+                return whoever(backend, access_key_id, region)  # type: ignore[no-any-return]
+            session = known[1].session_arn
+            return (
+                f"{iam_state.role_id(iam.account, known[1].role_arn)}:{session.rsplit('/', 1)[-1]}",
+                session,
+                iam.account,
+            )
+
         patches = Patches()
+        whoever = patches.set(STSBackend, "get_caller_identity", get_caller_identity)
         patches.set(ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorise)
         patches.set(FakeBucket, "get_permission", get_permission)
         return patches

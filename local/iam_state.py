@@ -28,6 +28,12 @@ def role_exists(account: str, role_arn: str) -> bool:
     return _role(account, role_arn) is not None
 
 
+def role_id(account: str, role_arn: str) -> str:
+    """Unique id of a role, `AROA…`; empty once it is deleted."""
+    role = _role(account, role_arn)
+    return str(role.id) if role else ""
+
+
 def identity_statements(account: str, role_arn: str) -> list[Statement]:
     """Statements of a role's inline and attached managed policies; none once the role is deleted.
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -40,11 +41,11 @@ class Row:
     rule: str
     page: str
     allowed: bool
-    identity: list = field(default_factory=list)
-    resource: list = field(default_factory=list)
+    identity: list[Any] = field(default_factory=list)
+    resource: list[Any] = field(default_factory=list)
     action: str = "sqs:SendMessage"
     on: str = QUEUE
-    context: dict = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
     who: Principal = CALLER
 
 
