@@ -119,8 +119,10 @@ class Rds:
         with self._lock:
             managed = bool(backend.describe_db_instances(identifier)[0].manage_master_user_password)
             _check_password_change(wanted, managed=managed)
-            wanted.pop("port", None)
-            wanted.pop("DBPortNumber", None)
+            wanted.pop("db_port_number", None)  # it listens where it listens
+            if managed and wanted.get("manage_master_user_password"):
+                # already so; moto would make a second secret, whose password is nobody's
+                wanted.pop("manage_master_user_password")
             instance = modify(backend, identifier, wanted)
             if instance.db_instance_identifier != identifier and identifier in self._servers:
                 self._servers[instance.db_instance_identifier] = self._servers.pop(identifier)
