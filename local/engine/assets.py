@@ -1,6 +1,6 @@
 """Hashes of assets and archives, the same as the Pulumi engine's, so that unchanged content is no difference.
 
-A path to an archive file is hashed as its bytes; a folder or a map of assets as the tar stream that Go's writer makes of it.
+A path to an archive file is hashed as its bytes; a folder or a map of assets as the tar stream that Go's writer makes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from local.engine.values import Archive, Asset
 
 _ARCHIVE_SUFFIXES: Final = (".tar", ".tgz", ".tar.gz", ".zip", ".jar")
 _BLOCK: Final = 512
+_NAME_BYTES: Final = 100
+_PREFIX_BYTES: Final = 155
 
 
 def with_hash(value: Asset | Archive, folder: Path) -> Asset | Archive:
@@ -98,9 +100,8 @@ def _entries(archive: Archive, folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     # Go's filepath.Walk: names of one folder in byte order, symlinks to folders not followed, .pulumi left out.
-    for name in sorted(os.listdir(folder), key=os.fsencode):
-        path = folder / name
-        if name == ".pulumi" or (path.is_symlink() and path.is_dir()):
+    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
+        if path.name == ".pulumi" or (path.is_symlink() and path.is_dir()):
             continue
         if path.is_dir():
             yield from _walk(path)
@@ -120,11 +121,25 @@ def _tar(archive: Archive, folder: Path) -> Iterator[bytes]:
 
 
 def _header(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
+    prefix, short = _split(name)
+    info = tarfile.TarInfo(short)
     info.size, info.mode = size, 0o600
-    block = bytearray(info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict"))
+    try:
+        block = bytearray(info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict"))
+    except ValueError:
+        # A name that fits no plain header: an extended one, whose hash is ours alone.
+        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
     # Go writes zeros as the device numbers of a plain file, Python leaves them blank; the checksum covers both.
     block[329:345] = b"0000000\0" * 2
+    block[345 : 345 + len(prefix)] = prefix
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block)
+
+
+def _split(name: str) -> tuple[bytes, str]:
+    """Split a long name where Go does, at the last slash that the header's prefix field can reach."""
+    slash = name.rfind("/", 0, _PREFIX_BYTES + 1)
+    if len(name) <= _NAME_BYTES or slash < 0 or not name.isascii() or len(name) - slash - 1 > _NAME_BYTES:
+        return b"", name
+    return name[:slash].encode(), name[slash + 1 :]

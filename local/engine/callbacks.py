@@ -10,7 +10,7 @@ import grpc
 from pulumi.runtime.proto import callback_pb2, callback_pb2_grpc, resource_pb2
 
 from local.engine.diagnostics import Diagnostics
-from local.engine.errors import EngineError, Unsupported
+from local.engine.errors import EngineError, UnsupportedError
 from local.engine.properties import Marshal, unmarshal
 from local.engine.provider import GRPC_OPTIONS
 from local.engine.state import ResourceState
@@ -155,10 +155,10 @@ def hook_names(binding: resource_pb2.RegisterResourceRequest.ResourceHooksBindin
 
     Raises
     ------
-    Unsupported
+    UnsupportedError
         If it carries error hooks.
     """
     if binding.on_error:
-        raise Unsupported("an error hook (on_error)")
+        raise UnsupportedError("an error hook (on_error)")
     names = {kind: list(getattr(binding, attribute)) for attribute, kind in HOOK_KINDS.items()}
     return {kind: given for kind, given in names.items() if given}

@@ -1,4 +1,4 @@
-"""What the parts of one deployment share: options, the old state, what has become of it, and the ways to the outside."""
+"""What the parts of one deployment share: options, the old state, what became of it, and the ways to the outside."""
 
 from __future__ import annotations
 

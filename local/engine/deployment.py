@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 
 from local.engine import urns
 from local.engine.context import Context, Goal
-from local.engine.errors import Bail, EngineError
-from local.engine.executor import Aborted, Executor
+from local.engine.errors import BailError, EngineError
+from local.engine.executor import AbortedError, Executor
 from local.engine.planner import Planner
 from local.engine.policy import analyze_stack
 from local.engine.removal import Remover, after_refresh, check_targets, refreshes
@@ -50,7 +50,7 @@ class Deployment:
 
         Raises
         ------
-        Aborted
+        AbortedError
             If the deployment has stopped, for this resource or another.
         """
         with self._reporting(goal):
@@ -98,7 +98,7 @@ class Deployment:
                 props = dict(self.ctx.provider_config(package))
                 if version:
                     props["version"] = version
-                goal = Goal(f"{urns.PROVIDER_PREFIX}{package}", name, True, props)  # noqa: FBT003
+                goal = Goal(f"{urns.PROVIDER_PREFIX}{package}", name, custom=True, props=props)
                 state, _ = self.register(goal)
                 self._defaults[key] = f"{state.urn}::{state.id}"
             return self._defaults[key]
@@ -151,7 +151,7 @@ class Deployment:
     def _refresh_one(self, step: Step) -> None:
         try:
             self.executor.run([step])
-        except Aborted:
+        except AbortedError:
             if not self.cancelled:
                 self.executor.stopped = False
 
@@ -168,7 +168,7 @@ class Deployment:
         self.planner.tracker.failed |= unknown
         try:
             self._delete()
-        except Aborted:
+        except AbortedError:
             pass
         except EngineError as error:
             self.report("", error)
@@ -206,14 +206,14 @@ class Deployment:
 
     def report(self, urn: str, error: EngineError) -> None:
         """Say what stopped the deployment, unless it has been said."""
-        if not isinstance(error, Bail):
+        if not isinstance(error, BailError):
             self.ctx.diagnostics.error(urn, str(error))
         self.executor.failed = True
         self.executor.stop()
 
     def _go_on(self) -> None:
         if self.executor.stopped:
-            raise Aborted
+            raise AbortedError
 
     def _reporting(self, goal: Goal) -> _Reporting:
         return _Reporting(self, urns.make(self.ctx.stack, self.ctx.project, goal.parent, goal.type, goal.name))
@@ -232,4 +232,4 @@ class _Reporting:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, EngineError):
             self._deployment.report(self._urn, error)
-            raise Aborted from error
+            raise AbortedError from error

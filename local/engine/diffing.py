@@ -1,4 +1,4 @@
-"""Differences between inputs: the provider's answer, our own where it has none, and what replace_on_changes makes of it."""
+"""Differences between inputs: the provider's answer, our own where it has none, and replace_on_changes."""
 
 from __future__ import annotations
 
@@ -88,19 +88,19 @@ def compare_inputs(old: PropertyMap, new: PropertyMap) -> Diff:
 def _differences(path: paths.Path, old: Any, new: Any) -> Iterator[tuple[str, PropertyDiff]]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            yield from _difference_at((*path, key), old, new, key in old, key in new, key)
+            yield from _difference_at((*path, key), key in old, key in new, old, new)
     elif isinstance(old, list) and isinstance(new, list):
         for index in range(max(len(old), len(new))):
-            yield from _difference_at((*path, index), old, new, index < len(old), index < len(new), index)
+            yield from _difference_at((*path, index), index < len(old), index < len(new), old, new)
     elif not deep_equal(old, new):
         yield _text(path), PropertyDiff("update", input_diff=True)
 
 
 def _difference_at(
-    path: paths.Path, old: Any, new: Any, in_old: bool, in_new: bool, key: str | int
+    path: paths.Path, in_old: bool, in_new: bool, old: Any, new: Any
 ) -> Iterator[tuple[str, PropertyDiff]]:
     if in_old and in_new:
-        yield from _differences(path, old[key], new[key])
+        yield from _differences(path, old[path[-1]], new[path[-1]])
     else:
         yield _text(path), PropertyDiff("delete" if in_old else "add", input_diff=True)
 

@@ -18,7 +18,7 @@ from local.engine.callbacks import Callbacks
 from local.engine.context import Context
 from local.engine.deployment import Deployment
 from local.engine.diagnostics import Diagnostics, Event
-from local.engine.errors import EngineError, Unsupported
+from local.engine.errors import EngineError, UnsupportedError
 from local.engine.monitor import Monitor
 from local.engine.outcome import Outcome, count, masked_config, records
 from local.engine.policy import Analyzer
@@ -26,7 +26,6 @@ from local.engine.properties import Marshal
 from local.engine.registry import ProviderRegistry
 from local.engine.runner import ProgramRun
 from local.engine.snapshot import Snapshot
-from local.engine.state import ResourceState
 from local.engine.store import PendingOperation, StateStore
 from local.engine.targets import UrnTargets
 from local.engine.urns import ROOT_STACK_TYPE
@@ -113,6 +112,7 @@ class Engine:
         state: StateStore,
         providers: Mapping[str, str],
         analyzers: Sequence[str] = (),
+        *,
         parallel: int = 8,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -128,7 +128,10 @@ class Engine:
         self._running: Deployment | None = None
 
     def cancel(self) -> None:
-        """Stop the run: what is under way is finished and recorded, nothing new is begun. Safe from a signal handler."""
+        """Stop the run: what is under way is finished and recorded, nothing new is begun.
+
+        A signal handler may call it.
+        """
         self._cancelled = True
         if self._running is not None:
             self._running.cancel()
@@ -156,7 +159,7 @@ class Engine:
         if options.targets and options.excludes:
             raise EngineError("--target and --exclude cannot be used together")
         if options.kind == "refresh" and options.run_program:
-            raise Unsupported("refresh with --run-program")
+            raise UnsupportedError("refresh with --run-program")
         self._cancelled = False
         with self._state, _interruptible(self.cancel):
             if not options.previews and not options.skip_preview:
@@ -170,38 +173,37 @@ class Engine:
         diagnostics = Diagnostics(options.on_event)
         base, pending = self._state.load()
         with ExitStack() as stack:
-            deployment = self._deployment(stack, options, diagnostics, base, pending, config, secret_keys)
+            snapshot = Snapshot(None if options.previews else self._state, base, pending)
+            deployment = self._deployment(stack, options, diagnostics, snapshot)
+            deployment.ctx.config, deployment.ctx.secret_keys = dict(config), secret_keys
             self._running = deployment
             if self._cancelled:
                 deployment.cancel()
             try:
-                self._configure_analyzers(deployment.ctx, config)
+                self._configure_analyzers(deployment.ctx)
                 if _ready(deployment, options, pending):
                     deployment.look_again({op.state.urn for op in pending} if not options.previews else ())
-                    self._execute(deployment, options, config, secret_keys)
+                    self._execute(deployment, options)
             except EngineError as error:
                 deployment.report("", error)
             deployment.executor.drain()
             if deployment.failed or self._cancelled:
                 ended = "canceled" if self._cancelled else "failed"
                 diagnostics.error("", f"{_noun(options)} {ended}")
-            return self._outcome(deployment, options, config, secret_keys, time.monotonic() - begun)
+            return self._outcome(deployment, options, time.monotonic() - begun)
 
     def _deployment(
         self,
         stack: ExitStack,
         options: Options,
         diagnostics: Diagnostics,
-        base: list[ResourceState],
-        pending: list[PendingOperation],
-        config: Mapping[str, str],
-        secret_keys: frozenset[str],
+        snapshot: Snapshot,
     ) -> Deployment:
         registry = ProviderRegistry(self._providers, self._folder)
         callbacks = Callbacks(diagnostics, dry_run=options.previews)
         analyzers = [Analyzer(address) for address in self._analyzers]
-        for closing in (registry, callbacks, *analyzers):
-            stack.callback(closing.close)
+        for close in (registry.close, callbacks.close, *(analyzer.close for analyzer in analyzers)):
+            stack.callback(close)
         ctx = Context(
             project=self._project,
             stack=self._stack,
@@ -216,32 +218,29 @@ class Engine:
             registry=registry,
             callbacks=callbacks,
             diagnostics=diagnostics,
-            snapshot=Snapshot(None if options.previews else self._state, base, pending),
-            all_olds=base,
-            config=dict(config),
-            secret_keys=secret_keys,
+            snapshot=snapshot,
+            all_olds=snapshot.resources(),
             analyzers=analyzers if options.runs_program and options.kind != "destroy" else (),
         )
         return Deployment(ctx, self._parallel)
 
-    def _configure_analyzers(self, ctx: Context, config: Mapping[str, str]) -> None:
-        plain = {key: value for key, value in config.items() if key not in ctx.secret_keys}
+    def _configure_analyzers(self, ctx: Context) -> None:
+        plain = {key: value for key, value in ctx.config.items() if key not in ctx.secret_keys}
         for analyzer in ctx.analyzers:
             analyzer.configure(self._project, self._stack, plain, dry_run=ctx.dry_run)
 
-    def _execute(
-        self, deployment: Deployment, options: Options, config: Mapping[str, str], secret_keys: frozenset[str]
-    ) -> None:
+    def _execute(self, deployment: Deployment, options: Options) -> None:
         if options.kind == "refresh" or options.refresh:
             deployment.refresh()
             if options.kind == "refresh" or deployment.failed:
                 return
         if options.runs_program:
-            self._run_program(deployment, config, secret_keys)
+            self._run_program(deployment)
         else:
             deployment.finish()
 
-    def _run_program(self, deployment: Deployment, config: Mapping[str, str], secret_keys: frozenset[str]) -> None:
+    def _run_program(self, deployment: Deployment) -> None:
+        ctx = deployment.ctx
         monitor = Monitor(deployment)
         try:
             program = ProgramRun(
@@ -250,9 +249,9 @@ class Engine:
                     "project": self._project,
                     "stack": self._stack,
                     "monitor": monitor.address,
-                    "config": dict(config),
-                    "secret_keys": sorted(secret_keys),
-                    "dry_run": deployment.ctx.dry_run,
+                    "config": dict(ctx.config),
+                    "secret_keys": sorted(ctx.secret_keys),
+                    "dry_run": ctx.dry_run,
                     "parallel": self._parallel,
                 },
                 self._environment,
@@ -264,6 +263,7 @@ class Engine:
                     deployment.finish()
             finally:
                 deployment.executor.drain()
+                ctx.callbacks.close()
                 monitor.finished.set()
                 stopped = deployment.executor.stopped
                 code = program.end(grace=_GRACE)
@@ -287,14 +287,7 @@ class Engine:
             )
         deployment.executor.failed = True
 
-    def _outcome(
-        self,
-        deployment: Deployment,
-        options: Options,
-        config: Mapping[str, str],
-        secret_keys: frozenset[str],
-        duration: float,
-    ) -> Outcome:
+    def _outcome(self, deployment: Deployment, options: Options, duration: float) -> Outcome:
         steps = records(deployment.executor.done)
         cancelled = self._cancelled
         return Outcome(
@@ -303,7 +296,7 @@ class Engine:
             outputs=_outputs(deployment.ctx),
             diagnostics=deployment.ctx.diagnostics.messages,
             changes=count(steps),
-            config=masked_config(config, secret_keys),
+            config=masked_config(deployment.ctx.config, deployment.ctx.secret_keys),
             dry_run=options.previews,
             cancelled=cancelled,
             maybe_corrupt=deployment.executor.uncertain,
@@ -339,8 +332,8 @@ def _ready(deployment: Deployment, options: Options, pending: Sequence[PendingOp
         listed = "\n".join(f"  * {op.state.urn}, interrupted while {op.type}" for op in pending)
         ctx.diagnostics.warning(
             "",
-            f"Attempting to deploy or update resources with {len(pending)} pending operations from previous deployment.\n"
-            f"{listed}\n"
+            f"Attempting to deploy or update resources with {len(pending)} pending operations from previous deployment."
+            f"\n{listed}\n"
             "Recorded resources among them are read again before going on; one interrupted while creating is created "
             "again, and should that be refused because it exists, import it or delete it.",
         )
@@ -353,11 +346,9 @@ def _ready(deployment: Deployment, options: Options, pending: Sequence[PendingOp
 
 
 def _without_delete_hooks(ctx: Context) -> bool:
-    hooked = [
-        (state, state.hooks.get("BeforeDelete", []) + state.hooks.get("AfterDelete", [])) for state in ctx.all_olds
-    ]
     found = False
-    for state, names in hooked:
+    for state in ctx.all_olds:
+        names = state.hooks.get("BeforeDelete", []) + state.hooks.get("AfterDelete", [])
         if names:
             found = True
             ctx.diagnostics.error(

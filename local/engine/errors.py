@@ -7,11 +7,11 @@ class EngineError(Exception):
     """The engine refuses; the message says what and why."""
 
 
-class Bail(EngineError):
+class BailError(EngineError):
     """Stop the deployment; what was wrong has been reported already."""
 
 
-class Unsupported(EngineError):
+class UnsupportedError(EngineError):
     """Something the embedded engine does not do."""
 
     def __init__(self, what: str) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from local.engine.context import Context
 from local.engine.diagnostics import Event
-from local.engine.errors import Bail, EngineError, ProviderError
+from local.engine.errors import BailError, EngineError, ProviderError
 from local.engine.graph import transitive_needs
-from local.engine.steps import DeleteProtected, RefreshStep, ReplaceStep, Step, with_additional_secrets
+from local.engine.steps import DeleteProtectedError, RefreshStep, ReplaceStep, Step, with_additional_secrets
 
 
-class Aborted(Exception):
+class AbortedError(Exception):
     """The deployment has stopped; nothing new is begun."""
 
 
@@ -75,7 +75,7 @@ class Executor:
 
         Raises
         ------
-        Aborted
+        AbortedError
             If a step fails or the deployment has stopped.
         """
         with self._slots:
@@ -84,11 +84,11 @@ class Executor:
             try:
                 for position, step in enumerate(steps):
                     if self.stopped:
-                        raise Aborted
+                        raise AbortedError
                     self._run(step)
                     with self._lock:
                         self.done.append(Done(step, wave, steps[-1].urn, position))
-            except Aborted:
+            except AbortedError:
                 self.stop()
                 raise
             finally:
@@ -117,9 +117,9 @@ class Executor:
     def _run_one(self, step: Step, wave: int) -> Step | None:
         try:
             self.run([step], wave)
-        except Aborted:
+        except AbortedError:
             return step
-        except DeleteProtected:
+        except DeleteProtectedError:
             return step
         return None
 
@@ -155,14 +155,14 @@ class Executor:
             # The resource exists, only unhealthy: it is recorded, so that the next run repairs it.
             self._settle(step)
             step.commit(ctx)
-        if not isinstance(error, Bail):
+        if not isinstance(error, BailError):
             prefix = "Preview failed: " if ctx.dry_run else ""
             ctx.diagnostics.error(step.urn, f"{prefix}{error}")
         ctx.diagnostics.emit(Event("failed", step.op, step.urn, str(error), "error"))
-        if isinstance(error, DeleteProtected):
+        if isinstance(error, DeleteProtectedError):
             raise error
         self.stop()
-        raise Aborted from error
+        raise AbortedError from error
 
     def _settle(self, step: Step) -> None:
         if step.new is None or isinstance(step, ReplaceStep):

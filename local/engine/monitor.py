@@ -1,3 +1,4 @@
+# ruff: noqa: N802  the methods are named as in the protocol
 """The gRPC services that the SDK talks to: ResourceMonitor and Engine."""
 
 from __future__ import annotations
@@ -5,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any, Final
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
@@ -23,8 +24,8 @@ from local.engine.callbacks import Hook
 from local.engine.context import Goal
 from local.engine.deployment import Deployment
 from local.engine.diagnostics import Severity
-from local.engine.errors import EngineError, Unsupported
-from local.engine.executor import Aborted
+from local.engine.errors import EngineError, UnsupportedError
+from local.engine.executor import AbortedError
 from local.engine.properties import UNKNOWN_STRING, Marshal, unmarshal
 from local.engine.provider import GRPC_OPTIONS
 from local.engine.registration import Registrar
@@ -32,6 +33,7 @@ from local.engine.values import PropertyMap, contains_unknowns
 
 # Each registration under way holds a thread; the SDK has at most 4 x parallel of them, and callbacks come on top.
 _THREADS: Final = 160
+T = TypeVar("T")
 _SEVERITIES: Final[dict[int, Severity]] = {0: "debug", 1: "info", 2: "warning", 3: "error"}
 
 
@@ -92,7 +94,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     def RequirePulumiVersion(
         self, request: engine_pb2.RequirePulumiVersionRequest, context: grpc.ServicerContext
     ) -> engine_pb2.RequirePulumiVersionResponse:
-        return self._answer(context, _refuser("require_pulumi_version"))
+        answer: engine_pb2.RequirePulumiVersionResponse = self._answer(context, _refuser("require_pulumi_version"))
+        return answer
 
     # --- ResourceMonitor: what it can -----------------------------------------------------------------------------
 
@@ -169,7 +172,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     ) -> resource_pb2.ResourceInvokeResponse:
         def invoke() -> resource_pb2.ResourceInvokeResponse:
             if request.packageRef:
-                raise Unsupported(f"a parameterized package (function {request.tok})")
+                raise UnsupportedError(f"a parameterized package (function {request.tok})")
             if self._waits_for(list(request.dependsOn)):
                 return resource_pb2.ResourceInvokeResponse(unknown=True)
             package = urns.package_of(request.tok)
@@ -180,8 +183,9 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
                 raise EngineError(f"unknown provider '{reference}' for function {request.tok}")
             answer = client.invoke(request.tok, unmarshal(request.args, self._ctx.folder), preview=self._ctx.dry_run)
             failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in answer.failures]
-            returned = {"return": Marshal().struct(answer.inputs)}
-            return resource_pb2.ResourceInvokeResponse(failures=failures, **returned)
+            response = resource_pb2.ResourceInvokeResponse(failures=failures)
+            getattr(response, "return").CopyFrom(Marshal().struct(answer.inputs))
+            return response
 
         return self._answer(context, invoke)
 
@@ -233,22 +237,27 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineS
     def _urn(self, request: resource_pb2.RegisterResourceRequest) -> str:
         return urns.make(self._ctx.stack, self._ctx.project, request.parent, request.type, request.name)
 
-    def _answer(self, context: grpc.ServicerContext, work: Callable[[], Any], urn: str = "") -> Any:
+    def _answer(self, context: grpc.ServicerContext, work: Callable[[], T], urn: str = "") -> T:
         """Do the work; a refusal stops the deployment and is told once, as a diagnostic."""
         if self._deployment.executor.stopped:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "resource monitor shut down")
+            _abort(context, "resource monitor shut down")
         try:
             return work()
-        except Aborted:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "resource monitor shut down")
+        except AbortedError:
+            _abort(context, "resource monitor shut down")
         except EngineError as error:
             self._deployment.report(urn, error)
-            context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            _abort(context, str(error))
+
+
+def _abort(context: grpc.ServicerContext, message: str) -> NoReturn:
+    context.abort(grpc.StatusCode.UNAVAILABLE, message)
+    raise AssertionError("abort raises")
 
 
 def _refuser(what: str) -> Callable[[], Any]:
-    def refuse() -> Any:
-        raise Unsupported(what)
+    def refuse() -> NoReturn:
+        raise UnsupportedError(what)
 
     return refuse
 

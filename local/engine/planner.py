@@ -1,7 +1,7 @@
 """Decides, for each resource the program registers, which steps bring it to where the program wants it.
 
-The decisions follow Pulumi's ``pkg/resource/deploy/step_generator.go``. One registration is decided at a time; the caller
-holds the lock.
+The decisions follow Pulumi's ``pkg/resource/deploy/step_generator.go``. One registration is decided at a time; the
+caller holds the lock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from local.engine import paths, urns
 from local.engine.context import Context, Goal
 from local.engine.diffing import Diff
-from local.engine.errors import Bail, EngineError
+from local.engine.errors import BailError, EngineError
 from local.engine.policy import analyze
 from local.engine.provider import Checked
 from local.engine.replacing import Replacer
@@ -142,7 +142,7 @@ class Planner:
         if violated:
             self.tracker.failed = True
         if invalid or (violated and not self.ctx.dry_run):
-            raise Bail(f"resource {reg.urn} is invalid")
+            raise BailError(f"resource {reg.urn} is invalid")
         if reg.recreating and reg.old is not None:
             return self.replacer.recreate(reg.old, reg.new)
         if reg.old is not None and reg.old.external:
@@ -197,7 +197,7 @@ class Planner:
             )
         if urn in self.ctx.olds:
             return self.ctx.olds[urn], ""
-        for alias in alias_urns(self.ctx, tracker, goal.name, goal.type, goal.parent, goal.aliases):
+        for alias in alias_urns(self.ctx, tracker, goal):
             if alias not in self.ctx.olds:
                 continue
             rival = alias if alias in tracker.seen else tracker.aliased.get(alias)
@@ -244,7 +244,7 @@ class Planner:
         checked = self._check(reg, None, reg.goal.props)
         reg.new.inputs = checked.inputs
         if self._report_failures(reg, checked):
-            raise Bail(f"resource {reg.urn} has check errors")
+            raise BailError(f"resource {reg.urn} has check errors")
 
     def _report_failures(self, reg: Registration, checked: Checked) -> bool:
         for name, reason in checked.failures:
@@ -293,11 +293,11 @@ class Planner:
         """Put kept dependencies first, and refuse steps that depend on what the targets leave unmade."""
         queued, self._untargeted = self._untargeted, []
         kept: list[Step] = []
-        for step in queued:
-            if not self.tracker.decided(self.ctx, step.urn) and not self.tracker.operated_on(step.urn):
-                self.tracker.seen.add(step.urn)
-                self.tracker.sames.add(step.urn)
-                kept.append(step)
+        for same in queued:
+            if not self.tracker.decided(self.ctx, same.urn) and not self.tracker.operated_on(same.urn):
+                self.tracker.seen.add(same.urn)
+                self.tracker.sames.add(same.urn)
+                kept.append(same)
         steps = [*kept, *steps]
         if not self.ctx.targets and not self.ctx.replace_targets:
             return steps
@@ -313,7 +313,7 @@ class Planner:
             )
             self.tracker.failed = True
             if not self.ctx.dry_run:
-                raise Bail("untargeted create")
+                raise BailError("untargeted create")
             # Said once for each missing resource, as the CLI does.
             self.tracker.skipped_creates.discard(urn)
 

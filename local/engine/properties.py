@@ -14,7 +14,7 @@ from local.engine.values import UNKNOWN, Archive, Asset, OutputValue, PropertyMa
 
 # Signatures and sentinels of the protocol: pulumi/runtime/rpc.py and sdk/go/common/resource/plugin/rpc.go.
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  a type's signature in the protocol
 ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
 RESOURCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
@@ -76,6 +76,9 @@ class Marshal:
             return self._object(value)
         if isinstance(value, list):
             return [self._value(part) for part in value if not self._dropped(part)]
+        return self._special(value)
+
+    def _special(self, value: Any) -> Any:
         if isinstance(value, Secret):
             inner = self._value(value.value)
             return {SIGNATURE: SECRET, "value": inner} if self.secrets else inner

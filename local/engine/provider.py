@@ -263,7 +263,7 @@ class ProviderClient:
             raise _failure(error) from error
 
 
-def _who(urn: str) -> dict[str, str]:
+def _who(urn: str) -> dict[str, Any]:
     return {"urn": urn, "name": urns.name_of(urn), "type": urns.type_of(urn)}
 
 
@@ -317,7 +317,6 @@ def _failure(error: grpc.RpcError) -> ProviderError:
 
 
 def _details(error: grpc.RpcError) -> list[Any]:
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            return list(status_pb2.Status.FromString(value).details)
-    return []
+    metadata: Any = error.trailing_metadata() or ()
+    found = (value for key, value in metadata if key == "grpc-status-details-bin")
+    return [detail for value in found for detail in status_pb2.Status.FromString(value).details]

@@ -1,4 +1,4 @@
-"""Reads what the SDK registers into a goal: transforms, providers, aliases, dependencies, and what is refused by name."""
+"""Reads what the SDK registers into a goal: transforms, providers, aliases, dependencies; refuses by name the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.engine import urns
 from local.engine.callbacks import hook_names
 from local.engine.context import Alias, Goal
 from local.engine.deployment import Deployment
-from local.engine.errors import EngineError, Unsupported
+from local.engine.errors import EngineError, UnsupportedError
 from local.engine.properties import unmarshal
 from local.engine.values import PropertyMap, downgrade_outputs, output_dependencies, upgrade_to_outputs
 
@@ -146,8 +146,8 @@ class Registrar:
             delete_before_replace=request.deleteBeforeReplace if replace_first else None,
             additional_secret_outputs=request.additionalSecretOutputs,
             hide_diff=request.hideDiffs,
-            **{"import": request.importId},
         )
+        setattr(options, "import", request.importId)  # a keyword in Python
         if request.HasField("customTimeouts"):
             options.custom_timeouts.CopyFrom(request.customTimeouts)
         if request.HasField("hooks"):
@@ -170,7 +170,7 @@ class Registrar:
             If the reference is malformed, or the package is the engine's own.
         """
         if package == _ENGINE_PACKAGE:
-            raise Unsupported(f"{token}")
+            raise UnsupportedError(f"{token}")
         if not given:
             return self._deployment.default_provider(package, version)
         try:
@@ -193,14 +193,14 @@ def _refuse_unsupported(request: resource_pb2.RegisterResourceRequest) -> None:
     }
     for name, asked in refused.items():
         if asked:
-            raise Unsupported(name)
+            raise UnsupportedError(name)
 
 
 def _refuse_unsupported_options(options: resource_pb2.TransformResourceOptions) -> None:
     if options.deleted_with:
-        raise Unsupported("deleted_with, set by a transform,")
+        raise UnsupportedError("deleted_with, set by a transform,")
     if options.replace_with:
-        raise Unsupported("replace_with, set by a transform,")
+        raise UnsupportedError("replace_with, set by a transform,")
 
 
 def _property_dependencies(request: resource_pb2.RegisterResourceRequest, props: PropertyMap) -> dict[str, set[str]]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from local.engine import urns
 from local.engine.diffing import Diff
-from local.engine.errors import EngineError, Unsupported
+from local.engine.errors import EngineError, UnsupportedError
 from local.engine.properties import UNKNOWN_STRING
 from local.engine.provider import Checked, ProviderClient
 from local.engine.state import ResourceState
@@ -92,7 +92,7 @@ class ProviderRegistry:
         """Check a provider's inputs; the engine's own keys pass by the provider."""
         client = self.client(urns.provider_package(urns.type_of(urn)))
         checked = client.check_config(urn, _own(olds), _own(news))
-        kept = {key: news[key] for key in _ENGINE_KEYS if key in news}
+        kept: PropertyMap = {key: news[key] for key in _ENGINE_KEYS if key in news}
         return Checked({**checked.inputs, **kept}, checked.failures)
 
     def diff(self, old: ResourceState, urn: str, news: PropertyMap) -> Diff:
@@ -133,7 +133,7 @@ class ProviderRegistry:
                 client.configure(urn, id_, wanted)
             elif not deep_equal(client.configured_with, wanted):
                 # One process serves a package and holds one configuration; a second one would silently rule both.
-                raise Unsupported(f"a second provider of package {package!r} with another configuration ({urn})")
+                raise UnsupportedError(f"a second provider of package {package!r} with another configuration ({urn})")
             self._by_reference[f"{urn}::{id_}"] = client
 
 

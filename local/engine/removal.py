@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local.engine.context import Context
-from local.engine.errors import Bail
+from local.engine.errors import BailError
 from local.engine.graph import deletion_waves, dependents, sort_states
 from local.engine.replacing import Replacer
 from local.engine.state import ResourceState
@@ -25,7 +25,7 @@ class Remover:
 
         Raises
         ------
-        Bail
+        BailError
             If something would be deleted that ``--target`` does not name; in a preview that is only said.
         """
         sames: list[Step] = []
@@ -69,7 +69,7 @@ class Remover:
             )
             self._tracker.failed = refused = True
         if refused and not self._ctx.dry_run:
-            raise Bail("delete untargeted resource")
+            raise BailError("delete untargeted resource")
 
     def _selected(self) -> set[str] | None:
         """Give the URNs that may be deleted; None if all may."""

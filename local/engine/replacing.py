@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from local.engine import paths, urns
 from local.engine.context import Context, Goal
 from local.engine.diffing import Diff, apply_replace_on_changes, compare_inputs, replacement
-from local.engine.errors import Bail, EngineError
+from local.engine.errors import BailError, EngineError
 from local.engine.graph import dependents
 from local.engine.state import ResourceState
 from local.engine.steps import CreateStep, DeleteStep, ReplaceStep, Step, UpdateStep
@@ -138,7 +138,7 @@ class Replacer:
         self._ctx.diagnostics.error(new.urn, message)
         self._tracker.failed = True
         if not self._ctx.dry_run:
-            raise Bail(message)
+            raise BailError(message)
 
     def _refuse_imported(self, goal: Goal, old: ResourceState, new: ResourceState, diff: Diff) -> None:
         if not goal.import_id:
@@ -185,7 +185,7 @@ class Replacer:
         )
         self._ctx.diagnostics.error(new.urn, message)
         self._tracker.failed = True
-        raise Bail(message)
+        raise BailError(message)
 
     def dependent_replacements(self, root: ResourceState) -> list[tuple[ResourceState, tuple[str, ...]]]:
         """List what has to be replaced if ``root`` is deleted first, with the properties that force it.

@@ -41,7 +41,7 @@ class ProgramRun:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**inherited, "PYTHONPATH": package_root, **environment},
+            env={**inherited, "PYTHONPATH": package_root, "GRPC_VERBOSITY": "NONE", **environment},
             # Its own group: Ctrl-C reaches the engine alone, which then lets what is under way end.
             start_new_session=True,
         )

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from local.engine import urns
-from local.engine.properties import Marshal, unmarshal_plain
 from local.engine.values import PropertyMap
 
 # Python attribute -> key in the CLI's JSON (sdk/go/common/apitype/core.go, ResourceV3).
@@ -92,7 +91,7 @@ class ResourceState:
             found.add(self.parent)
         return found
 
-    def to_json(self, values: Callable[[PropertyMap], PropertyMap] = Marshal().plain) -> dict[str, Any]:
+    def to_json(self, values: Callable[[PropertyMap], PropertyMap]) -> dict[str, Any]:
         """Give the JSON form; empty keys are left out, as the CLI does.
 
         Parameters
@@ -106,8 +105,8 @@ class ResourceState:
         return {key: value for key, value in form.items() if key == "custom" or value not in (None, "", False, [], {})}
 
     @classmethod
-    def from_json(cls, form: dict[str, Any], values: Callable[[Any], PropertyMap] = unmarshal_plain) -> ResourceState:
-        """Read the JSON form."""
+    def from_json(cls, form: dict[str, Any], values: Callable[[Any], PropertyMap]) -> ResourceState:
+        """Read the JSON form; ``values`` reads the property maps."""
         plain = {name: form[key] for name, key in _PLAIN_KEYS.items() if key in form}
         return cls(
             type=form["type"],

@@ -13,7 +13,7 @@ from local.engine.state import ResourceState
 from local.engine.values import PropertyMap, Secret, deep_equal, make_secret
 
 
-class DeleteProtected(EngineError):
+class DeleteProtectedError(EngineError):
     """A protected resource is not deleted; the other deletions go on."""
 
     def __init__(self, urn: str) -> None:
@@ -236,7 +236,7 @@ class DeleteStep(Step):
         old = self.old
         ctx.callbacks.run_hooks("before_delete", old, None)
         if old.protect and not self._replacing and not ctx.ignore_protect:
-            raise DeleteProtected(old.urn)
+            raise DeleteProtectedError(old.urn)
         kept = old.external or old.retain_on_delete or not old.custom or old.is_provider
         if not ctx.dry_run and not kept:
             ctx.registry.of(old, ctx.olds).delete(old)

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 class UrnTargets:
     """A set of URNs given as literals and globs.
 
-    ``*`` matches within one part of a URN (no colon), ``**`` matches anything. No pattern at all means: not constrained,
-    everything is in the set. Source: Pulumi's ``pkg/resource/deploy/deployment.go``, UrnTargets.
+    ``*`` matches within one part of a URN (no colon), ``**`` matches anything. No pattern at all means: not
+    constrained, everything is in the set. Source: Pulumi's ``pkg/resource/deploy/deployment.go``, UrnTargets.
     """
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from local.engine import urns
-from local.engine.context import Alias, Context
+from local.engine.context import Alias, Context, Goal
 from local.engine.state import ResourceState
 
 
@@ -87,33 +87,31 @@ class Selection:
             self._grown.add(state.urn)
 
 
-def alias_urns(ctx: Context, tracker: Tracker, name: str, type_: str, parent: str, given: list[Alias]) -> list[str]:
+def alias_urns(ctx: Context, tracker: Tracker, goal: Goal) -> list[str]:
     """List the URNs that a resource may have had, its parent's earlier names included."""
-    found = {_collapse(ctx, tracker, name, type_, parent, alias): None for alias in given}
-    parent_alias = tracker.aliases.get(parent) if parent else None
-    if parent_alias:
-        own = urns.name_of(parent)
-        for alias in [None, *found]:
-            child_type = urns.type_of(alias) if alias else type_
-            child_name = urns.name_of(alias) if alias else name
-            found[_inherited(ctx, child_type, child_name, own, parent_alias)] = None
+    found = {_collapse(ctx, tracker, goal, alias): None for alias in goal.aliases}
+    if goal.parent in tracker.aliases:
+        names = [(goal.type, goal.name), *((urns.type_of(alias), urns.name_of(alias)) for alias in found)]
+        for type_, name in names:
+            found[_inherited(ctx, type_, name, goal.parent, tracker.aliases[goal.parent])] = None
     return list(found)
 
 
-def _collapse(ctx: Context, tracker: Tracker, name: str, type_: str, parent: str, alias: Alias) -> str:
+def _collapse(ctx: Context, tracker: Tracker, goal: Goal, alias: Alias) -> str:
     if alias.urn:
         return alias.urn
+    parent = goal.parent
     if alias.no_parent:
         parent = ""
     elif alias.parent:
         parent = tracker.aliases.get(alias.parent, alias.parent)
     return urns.make(
-        alias.stack or ctx.stack, alias.project or ctx.project, parent, alias.type or type_, alias.name or name
+        alias.stack or ctx.stack, alias.project or ctx.project, parent, alias.type or goal.type, alias.name or goal.name
     )
 
 
-def _inherited(ctx: Context, type_: str, name: str, parent_name: str, parent_alias: str) -> str:
+def _inherited(ctx: Context, type_: str, name: str, parent: str, parent_alias: str) -> str:
     # A child named after its parent is taken to have been named after the parent's old name.
-    if name.startswith(parent_name):
-        name = urns.name_of(parent_alias) + name.removeprefix(parent_name)
+    if name.startswith(urns.name_of(parent)):
+        name = urns.name_of(parent_alias) + name.removeprefix(urns.name_of(parent))
     return urns.make(ctx.stack, ctx.project, parent_alias, type_, name)

@@ -1,6 +1,6 @@
-"""Property values as the engine holds them: plain Python plus secrets, unknowns, outputs, assets and resource references.
+"""Property values as the engine holds them: plain Python plus secrets, unknowns, outputs, assets and references.
 
-Null, booleans, numbers, strings, lists and dicts are Python's own. What Pulumi adds to JSON has a small frozen class here.
+Null, booleans, numbers, strings, lists and dicts are Python's own. What Pulumi adds to JSON has a frozen class here.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Harness:
         self.analyzers = list(analyzers)
         self.parallel = parallel
         self.store = StateStore(tmp_path / "state" / f"{stack}.json")
-        self.engine: Engine | None = None
+        self.engine: Any = None
         if program is not None:
             self.write(program)
 
@@ -124,8 +124,9 @@ class Harness:
     def run(self, kind: Any, **options: Any) -> Outcome:
         """Run the engine; keywords are those of `Options`."""
         addresses = {provider.package: provider.address for provider in self.providers}
-        self.engine = Engine(self.folder, self.stack, self.store, addresses, self.analyzers, self.parallel)
-        return self.engine.run(Options(kind, **options), self.config, self.secret_keys)
+        self.engine = Engine(self.folder, self.stack, self.store, addresses, self.analyzers, parallel=self.parallel)
+        outcome: Outcome = self.engine.run(Options(kind, **options), self.config, self.secret_keys)
+        return outcome
 
     def preview(self, **options: Any) -> Outcome:
         """Run a preview."""

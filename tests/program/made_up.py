@@ -16,7 +16,7 @@ _NAMED_BY = ("bucket", "identifier", "functionName", "name")
 def made_up(type_: str, name: str, number: int, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Make up id and outputs of the ``number``-th resource of a URN."""
     physical = next((inputs[key] for key in _NAMED_BY if isinstance(inputs.get(key), str)), f"{name}-{number:07x}")
-    service = type_.split(":")[1].split("/")[0]
+    service = type_.split(":", 2)[1].split("/", 1)[0]
     arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{physical}"
     outputs: dict[str, Any] = {"arn": arn, "name": physical, "tagsAll": inputs.get("tags", {})}
     id_, extra = _BY_TYPE.get(type_, _plain)(physical, arn)

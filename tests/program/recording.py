@@ -1,3 +1,4 @@
+# ruff: noqa: N802  the methods are named as in the protocol
 """A provider for tests: echoes inputs, makes up what AWS would answer, fails on demand and records every call."""
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Call:
     preview: bool = False
 
 
-class Failure(Exception):
+class ScriptedError(Exception):
     """Raised by a scripted call to make it fail; ``reasons`` make it a failed initialisation (the resource exists)."""
 
     def __init__(self, message: str, reasons: Iterable[str] = ()) -> None:
@@ -93,7 +94,7 @@ class RecordingProvider(provider_pb2_grpc.ResourceProviderServicer):
         self._server.stop(grace=None).wait()
 
     def script(self, method: str, name: str, action: Callable[[Call], None]) -> None:
-        """Run an action at each call of a method for a resource name; it may raise `Failure`, wait, or look around."""
+        """Run an action at each call of a method for a resource; it may raise `ScriptedError`, wait, or look around."""
         self._scripts.append((method, name, action))
 
     def fail(self, method: str, name: str, message: str, *, reasons: Iterable[str] = (), times: int = 1) -> None:
@@ -103,7 +104,7 @@ class RecordingProvider(provider_pb2_grpc.ResourceProviderServicer):
         def action(call: Call) -> None:
             if left[0] and not call.preview:
                 left[0] -= 1
-                raise Failure(message, reasons)
+                raise ScriptedError(message, reasons)
 
         self.script(method, name, action)
 
@@ -218,8 +219,10 @@ class RecordingProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.calls.append(Call("Invoke", name=request.tok, inputs=args, preview=request.preview))
         function = self.invokes.get(request.tok)
         if function is None:
-            context.abort(grpc.StatusCode.UNKNOWN, f"the recording provider has no function {request.tok}")
-        return provider_pb2.InvokeResponse(**{"return": Marshal().struct(function(unwrap(args)))})
+            return context.abort(grpc.StatusCode.UNKNOWN, f"the recording provider has no function {request.tok}")
+        response = provider_pb2.InvokeResponse()
+        getattr(response, "return").CopyFrom(Marshal().struct(function(unwrap(args))))
+        return response
 
     # --- how ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +242,7 @@ class RecordingProvider(provider_pb2_grpc.ResourceProviderServicer):
                 continue
             try:
                 action(call)
-            except Failure as failure:
+            except ScriptedError as failure:
                 if not failure.reasons:
                     self.live.pop(id_, None) if call.method == "Create" else None
                     context.abort(grpc.StatusCode.UNKNOWN, str(failure))

@@ -34,7 +34,7 @@ def test_a_preview_changes_nothing_and_knows_what_is_unknown(tmp_path):
         assert run.provider.changes() == []
         assert not run.store.path.exists()
         (create,) = [s for s in outcome.steps if s.name == "b"]
-        assert create.new["inputs"] == {"of": "04da6b54-80e4-46f7-96ec-b56ff0331ba9"}
+        assert (create.new or {})["inputs"] == {"of": "04da6b54-80e4-46f7-96ec-b56ff0331ba9"}
 
 
 def test_a_second_update_changes_nothing(tmp_path):

@@ -33,7 +33,7 @@ FIRST = DELETE + ", delete_before_replace=True"
 DATABASE = "urn:pulumi:dev::probe::test:rds:Instance::database"
 
 
-def program(options, password="good", engine="15"):
+def program(options, password="good", engine="15"):  # noqa: S107
     return PROGRAM.format(options=options, password=password, engine=engine)
 
 
@@ -159,7 +159,7 @@ def test_destroy_that_runs_the_program_deletes_what_no_hook_refuses(stack):
 
 def test_an_ignored_property_that_the_old_state_lacks_is_dropped(stack, tmp_path):
     run = stack(IGNORE)
-    ((id_, (type_, inputs, outputs)),) = [(k, v) for k, v in run.provider.live.items() if v[0] == "test:rds:Instance"]
+    ((type_, _, outputs),) = [found for found in run.provider.live.values() if found[0] == "test:rds:Instance"]
     run.provider.live["imported"] = (type_, {"engine": "15"}, {**outputs, "engine": "15"})
     imported = IGNORE + ', import_="imported"'
     run.write(program(imported).replace('"database"', '"second"'))

@@ -52,7 +52,7 @@ def test_an_unforced_change_is_an_update_in_place(tmp_path):
         assert steps(outcome) == [("update", "a")]
         (update,) = [s for s in outcome.steps if s.op == "update"]
         assert update.changed_keys == ("fixed",)
-        assert update.detailed_diff["fixed"].kind == "update"
+        assert (update.detailed_diff or {})["fixed"].kind == "update"
 
 
 @pytest.mark.parametrize("who", ["program", "provider"])
@@ -130,7 +130,7 @@ def test_replace_on_changes_makes_an_update_a_replacement(tmp_path):
         outcome = run.up()
         assert ("replace", "a") in steps(outcome)
         (step,) = [s for s in outcome.steps if s.op == "replace"]
-        assert step.detailed_diff["fixed"].kind == "update-replace"
+        assert (step.detailed_diff or {})["fixed"].kind == "update-replace"
         assert step.replace_keys == ("fixed",)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from local.engine import EngineError, StateStore
 from tests.program.harness import Harness, said, steps, urn
-from tests.program.recording import Failure
+from tests.program.recording import ScriptedError
 
 SECRET = """
 import pulumi
@@ -59,9 +59,9 @@ def test_a_damaged_state_is_refused(tmp_path):
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path):
-    with Harness(tmp_path, "import pulumi") as run, StateStore(run.store.path):
-        with pytest.raises(EngineError, match="the stack is locked by another process"):
-            run.up()
+    locked = pytest.raises(EngineError, match="the stack is locked by another process")
+    with Harness(tmp_path, "import pulumi") as run, StateStore(run.store.path), locked:
+        run.up()
 
 
 FAN = """
@@ -86,7 +86,7 @@ def test_a_failure_lets_the_others_finish_and_the_state_stays_exact(tmp_path):
         def broken(call):
             if not call.preview:
                 begun.wait(10)
-                raise Failure("the provider says no")
+                raise ScriptedError("the provider says no")
 
         run.provider.script("Create", "t0", slow)
         run.provider.script("Create", "t1", broken)
@@ -132,7 +132,12 @@ def test_cancel_finishes_what_is_under_way_and_begins_nothing_new(tmp_path):
 def test_an_interrupt_during_deletion_keeps_the_rest(tmp_path):
     with Harness(tmp_path, FAN) as run:
         run.up()
-        run.provider.script("Delete", "late", lambda call: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.3)))
+
+        def interrupt(call):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+
+        run.provider.script("Delete", "late", interrupt)
         outcome = run.destroy()
         assert outcome.cancelled
         assert "first" in run.resources()
@@ -155,7 +160,12 @@ def test_a_killed_engine_leaves_a_pending_operation_and_the_next_update_goes_on(
             run.up()
             run.write("from tests.program.things import Thing\nThing('a', size=2)\n")
         reached, go = threading.Event(), threading.Event()
-        run.provider.script(method, "a", lambda call: (reached.set(), go.wait(20)))
+
+        def hold(call):
+            reached.set()
+            go.wait(20)
+
+        run.provider.script(method, "a", hold)
         script = tmp_path / "crash.py"
         script.write_text(CRASH)
         arguments = [str(run.folder), str(run.store.path), run.provider.address]
