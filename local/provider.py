@@ -1,7 +1,7 @@
 """The drivers behind Pulumi's provider interface, package `aws`: for the embedded engine, and for the real CLI.
 
-The CLI attaches to it with `PULUMI_DEBUG_PROVIDERS=aws:PORT`. Endpoint and credentials are given when it is started, never by
-a program. What the engine sends and expects is written in sdk/go/common/resource/plugin/provider_plugin.go.
+The CLI attaches to it with `PULUMI_DEBUG_PROVIDERS=aws:PORT`. Endpoint and credentials are given when it is started,
+never by a program. What the engine sends and expects is written in sdk/go/common/resource/plugin/provider_plugin.go.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import grpc
 from botocore.exceptions import BotoCoreError, ClientError
-from google.protobuf import any_pb2, empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from local.provider_wire import ErrorsAs, HalfMadeError, check_failures, diff_response, sentence, type_of
 from local.resources import DRIVERS
 from local.resources.driver import Aws, AwsError, Driver
+from local.resources.functions import FUNCTIONS
 from local.resources.schema import Difference, Failure
 from local.resources.values import UNKNOWN, Values, decode, encode
 
@@ -55,37 +56,9 @@ _CREDENTIALS: Final = frozenset(
     ["accessKey", "secretKey", "token", "profile", "assumeRoles", "assumeRoleWithWebIdentity"]
 )
 
-_Kind = provider_pb2.PropertyDiff.Kind
-_KINDS: Final = {
-    ("add", False): _Kind.ADD,
-    ("add", True): _Kind.ADD_REPLACE,
-    ("delete", False): _Kind.DELETE,
-    ("delete", True): _Kind.DELETE_REPLACE,
-    ("update", False): _Kind.UPDATE,
-    ("update", True): _Kind.UPDATE_REPLACE,
-}
-
 
 class ConfigurationError(ValueError):
     """The provider was given a configuration that it cannot work under."""
-
-
-@dataclass(frozen=True)
-class _HalfMade(Exception):
-    """A resource that exists and could not be brought to its inputs."""
-
-    identifier: str
-    state: Values
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Status(grpc.Status):  # type: ignore[misc]
-    """An error with details, as grpc_status would make it."""
-
-    code: grpc.StatusCode
-    details: str
-    trailing_metadata: Any
 
 
 class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
@@ -154,7 +127,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             Failure(key, _config_reason(key)) for key in news if key not in _CONFIGURATION and key != "__internal"
         ]
         news.setdefault("region", self._aws.region)
-        return provider_pb2.CheckResponse(inputs=encode(news, secrets), failures=_failures(failures))
+        return provider_pb2.CheckResponse(inputs=encode(news, secrets), failures=check_failures(failures))
 
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Another region is another provider, and other resources; anything else is an update."""
@@ -163,7 +136,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             key for key in olds.keys() | news.keys() if olds.get(key) != news.get(key) and key != "version"
         )
         found = [Difference(key, "update", key == "region") for key in changed]
-        return _diff_response(found, stables=(), before=False)
+        return diff_response(found, stables=(), before=False)
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Take region and default tags; refuse another account."""
@@ -198,11 +171,11 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Return the inputs with defaults, or why they are refused."""
         news, secrets = decode(request.news)
-        kind = _type_of(request)
+        kind = type_of(request)
         driver = DRIVERS.get(kind)
         if driver is None:
             reason = f"{kind} has no driver in the embedded cloud: add one to local/resources/"
-            return provider_pb2.CheckResponse(inputs=request.news, failures=_failures([Failure("", reason)]))
+            return provider_pb2.CheckResponse(inputs=request.news, failures=check_failures([Failure("", reason)]))
         news = {key: value for key, value in news.items() if not key.startswith("__")}
         name = request.name or request.urn.rsplit("::", 1)[-1]
         mode = request.autonaming.mode if request.HasField("autonaming") else None
@@ -211,25 +184,25 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         proposed = request.autonaming.proposed_name if mode is not None else None
         if disabled and driver.autoname and driver.autoname[0] not in news:
             failure = Failure(driver.autoname[0], "automatic naming is switched off, so a name has to be given")
-            return provider_pb2.CheckResponse(inputs=request.news, failures=_failures([failure]))
+            return provider_pb2.CheckResponse(inputs=request.news, failures=check_failures([failure]))
         old = {} if enforced else decode(request.olds)[0]
         inputs, failures = driver.check(self._aws, name, old, news, proposed or None)
         wrapped = secrets | (driver.sensitive & inputs.keys())
-        return provider_pb2.CheckResponse(inputs=encode(inputs, wrapped), failures=_failures(failures))
+        return provider_pb2.CheckResponse(inputs=encode(inputs, wrapped), failures=check_failures(failures))
 
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Compare state and new inputs."""
-        with _errors(context, "diffing", request):
+        with ErrorsAs(context, "diffing", request):
             driver = self._driver(request)
             state, news = decode(request.olds)[0], decode(request.news)[0]
             found = driver.diff(self._aws, state, news, list(request.ignoreChanges))
             replaced = any(item.replaces for item in found)
             before = replaced and driver.replaced_in_place(state, news)
-            return _diff_response(found, stables=sorted(driver.stable), before=before)
+            return diff_response(found, stables=sorted(driver.stable), before=before)
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Make the resource; in a preview say what can be known."""
-        with _errors(context, "creating", request):
+        with ErrorsAs(context, "creating", request):
             driver = self._driver(request)
             inputs, secrets = decode(request.properties)
             wrapped = secrets | driver.sensitive
@@ -245,14 +218,14 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             state = driver.state(self._aws, identifier, inputs)
         except (AwsError, ClientError, BotoCoreError, TimeoutError) as error:
             # It exists: to answer a bare error would make the engine forget it, and the next run trip over it.
-            raise _HalfMade(identifier, inputs, _sentence(error)) from error
+            raise HalfMadeError(identifier, inputs, sentence(error)) from error
         if state is None:
-            raise _HalfMade(identifier, inputs, "the resource was made and cannot be found")
+            raise HalfMadeError(identifier, inputs, "the resource was made and cannot be found")
         return str(state.pop("id", identifier)), state
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Read the cloud, for a refresh or, without state, for an import."""
-        with _errors(context, "reading", request):
+        with ErrorsAs(context, "reading", request):
             driver = self._driver(request)
             known, secrets = decode(request.properties)
             inputs, more = decode(request.inputs)
@@ -269,7 +242,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Change the resource in place; in a preview say what can be known."""
-        with _errors(context, "updating", request):
+        with ErrorsAs(context, "updating", request):
             driver = self._driver(request)
             state, old_secrets = decode(request.olds)
             news, new_secrets = decode(request.news)
@@ -288,69 +261,34 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Remove the resource."""
-        with _errors(context, "deleting", request):
+        with ErrorsAs(context, "deleting", request):
             driver = self._driver(request)
             driver.delete(self._aws, request.id, decode(request.properties)[0])
             return empty_pb2.Empty()
 
     def _driver(self, request: Any) -> Driver:
-        kind = _type_of(request)
+        kind = type_of(request)
         if kind not in DRIVERS:
             raise LookupError(f"{kind} has no driver in the embedded cloud: add one to local/resources/")
         return DRIVERS[kind]
 
-    # ---- functions ----------------------------------------------------------------------------------------------------
+    # ---- functions -------------------------------------------------------------------------------------------------
 
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answer who and where the program runs; any other function is refused by name."""
-        function = _FUNCTIONS.get(request.tok)
+        function = FUNCTIONS.get(request.tok)
         if function is None:
-            known = ", ".join(sorted(_FUNCTIONS))
+            known = ", ".join(sorted(FUNCTIONS))
             reason = f"{request.tok} is no function of the embedded cloud, which knows {known}"
-            return provider_pb2.InvokeResponse(failures=_failures([Failure("", reason)]))
-        with _errors(context, "invoking", request):
-            return provider_pb2.InvokeResponse(**{"return": encode(function(self._aws))})
-
-
-def _caller_identity(aws: Aws) -> Values:
-    found = aws.client("sts").get_caller_identity()
-    return {"accountId": found["Account"], "arn": found["Arn"], "userId": found["UserId"], "id": found["Account"]}
-
-
-def _region(aws: Aws) -> Values:
-    # `name` is what version 7 deprecates in favour of `region`; programs still read either.
-    return {
-        "region": aws.region,
-        "name": aws.region,
-        "id": aws.region,
-        "description": aws.region,
-        "endpoint": f"ec2.{aws.region}.amazonaws.com",
-    }
-
-
-def _partition(aws: Aws) -> Values:
-    return {
-        "partition": aws.partition,
-        "id": aws.partition,
-        "dnsSuffix": "amazonaws.com",
-        "reverseDnsPrefix": "com.amazonaws",
-    }
-
-
-_FUNCTIONS: Final[dict[str, Callable[[Aws], Values]]] = {
-    "aws:index/getCallerIdentity:getCallerIdentity": _caller_identity,
-    "aws:index/getRegion:getRegion": _region,
-    "aws:index/getPartition:getPartition": _partition,
-}
+            return provider_pb2.InvokeResponse(failures=check_failures([Failure("", reason)]))
+        with ErrorsAs(context, "invoking", request):
+            values: Any = {"return": encode(function(self._aws))}
+            return provider_pb2.InvokeResponse(**values)
 
 
 def _hints(driver: Driver, state: Values) -> Values:
-    """Return the part of the old state that a read may need to find the resource: outputs and identity, not old settings."""
+    """Return the part of the old state that a read may need to find the resource: outputs, not settings."""
     return {key: value for key, value in state.items() if key not in driver.table or driver.table[key].computed}
-
-
-def _type_of(request: Any) -> str:
-    return str(request.type or request.urn.split("::")[2].split("$")[-1])
 
 
 def _config_reason(key: str) -> str:
@@ -360,7 +298,7 @@ def _config_reason(key: str) -> str:
 
 
 def _configuration(request: Any) -> Values:
-    """Read provider configuration: as property map, in which the SDK sends anything but a string as JSON, or as variables."""
+    """Read the configuration, in which the SDK sends anything but a string as JSON."""
     values = decode(request.args)[0] if request.HasField("args") else {}
     for key, text in request.variables.items():
         values.setdefault(key.rsplit(":", 1)[-1], text)
@@ -368,66 +306,6 @@ def _configuration(request: Any) -> Values:
         if isinstance(values.get(key), str):
             values[key] = json.loads(values[key])
     return {key: value for key, value in values.items() if value is not UNKNOWN}
-
-
-def _failures(found: Sequence[Failure]) -> Iterator[Any]:
-    return (provider_pb2.CheckFailure(property=item.property, reason=item.reason) for item in found)
-
-
-def _diff_response(found: Sequence[Difference], *, stables: Sequence[str], before: bool) -> Any:
-    changes = provider_pb2.DiffResponse.DiffChanges
-    tops = [item.path.split(".")[0].split("[")[0] for item in found]
-    return provider_pb2.DiffResponse(
-        changes=changes.DIFF_SOME if found else changes.DIFF_NONE,
-        diffs=sorted(set(tops)),
-        replaces=sorted({top for top, item in zip(tops, found, strict=True) if item.replaces}),
-        stables=stables,
-        deleteBeforeReplace=before,
-        detailedDiff={item.path: provider_pb2.PropertyDiff(kind=_KINDS[item.change, item.replaces]) for item in found},
-        hasDetailedDiff=True,
-    )
-
-
-class _errors:  # noqa: N801
-    """Turn what a driver raises into the error that the engine shows: what was tried, on what, and AWS's own sentence."""
-
-    def __init__(self, context: grpc.ServicerContext, verb: str, request: Any) -> None:
-        self._context, self._verb, self._request = context, verb, request
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if error is None or not isinstance(error, Exception):
-            return False
-        subject = getattr(self._request, "urn", "") or getattr(self._request, "tok", "")
-        if isinstance(error, _HalfMade):
-            self._initialisation_failed(error, f"{self._verb} {subject}: {error.reason}")
-        if not isinstance(error, AwsError | ClientError | BotoCoreError | OSError | LookupError | ValueError):
-            LOG.exception("the driver failed while %s %s", self._verb, subject)
-        self._context.abort(grpc.StatusCode.UNKNOWN, f"{self._verb} {subject}: {_sentence(error)}")
-        return False
-
-    def _initialisation_failed(self, error: _HalfMade, reason: str) -> NoReturn:
-        driver = DRIVERS[_type_of(self._request)]
-        secrets = decode(self._request.properties)[1] | driver.sensitive
-        known = {key: value for key, value in error.state.items() if value is not UNKNOWN}
-        detail = provider_pb2.ErrorResourceInitFailed(
-            id=error.identifier, properties=encode(known, secrets), reasons=[reason], inputs=self._request.properties
-        )
-        packed = any_pb2.Any()
-        packed.Pack(detail)
-        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason, details=[packed])
-        trailer = (("grpc-status-details-bin", status.SerializeToString()),)
-        self._context.abort_with_status(_Status(grpc.StatusCode.UNKNOWN, reason, trailer))
-        raise AssertionError  # abort_with_status always raises
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        said = error.response.get("Error", {})
-        return f"operation error {error.operation_name}, api error {said.get('Code')}: {said.get('Message')}"
-    return f"{error}" if isinstance(error, AwsError) else f"{type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
-    "Only HTTP APIs with Lambda proxy integrations are modelled; authorizers, VPC links and WebSocket APIs are refused by name.",
+    "Only HTTP APIs with Lambda proxy integrations are modelled; authorizers, VPC links and WebSocket "
+    "APIs are refused by name.",
     "Throttling of a stage and access logs are stored, not applied.",
-    "The embedded API Gateway cannot update a stage: it is removed and made again under its name, which AWS does not do.",
+    "The embedded API Gateway cannot update a stage: it is removed and made again under its name, which "
+    "AWS does not do.",
     "apiEndpoint is AWS's address; locally the API is reached at the gateway's own.",
 )
 

@@ -12,7 +12,8 @@ from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
-    "Alarms are stored; they change state only where something sets it, and metrics only exist where something puts them.",
+    "Alarms are stored; they change state only where something sets it, and metrics only exist where "
+    "something puts them.",
     "Metric math, anomaly detection and composite alarms are refused by name.",
 )
 
@@ -94,9 +95,13 @@ class MetricAlarm(Driver):
         if period not in (10, 20, 30) and period % minute:
             yield Failure("period", f"expected 10, 20, 30 or a multiple of {minute}, got {period}")
         periods = known.get("evaluationPeriods", 1)
-        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html: one day, seven from an hour on.
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html: one
+        # day, seven from an hour on.
         if period * periods > (_DAY * 7 if period >= _DAY / 24 else _DAY):
-            message = f"ValidationError: Metrics cannot be checked across more than a day (EvaluationPeriods {periods} * Period {period})"
+            message = (
+                f"ValidationError: Metrics cannot be checked across more than a day (EvaluationPeriods {periods} * "
+                f"Period {period})"
+            )
             yield Failure("evaluationPeriods", message)
         if known.get("datapointsToAlarm", 0) > periods:
             yield Failure("datapointsToAlarm", f"datapointsToAlarm is above evaluationPeriods ({periods})")

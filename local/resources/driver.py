@@ -79,7 +79,7 @@ class Aws:
         with self._lock:
             if service not in self._clients:
                 key, secret, token = self.credentials
-                session = boto3.session.Session(key, secret, token, region_name=self.region)
+                session: Any = boto3.session.Session(key, secret, token, region_name=self.region)
                 # A Lambda invocation may take 15 minutes, and sending it twice would do its work twice.
                 settings = Config(
                     retries={"total_max_attempts": 1},
@@ -144,13 +144,16 @@ class Driver:
     def create(self, aws: Aws, inputs: Values) -> str:
         """Make the resource in one call and return its id.
 
-        `inputs["tagsAll"]` holds the tags to set. What only this call's answer says is put into `inputs`, which `read` then
-        gets as `known`.
+        `inputs["tagsAll"]` holds the tags to set. What only this call's answer says is put into `inputs`, which
+        `read` then gets as `known`.
         """
         raise NotImplementedError
 
     def configure(self, aws: Aws, identifier: str, inputs: Values) -> None:
-        """Bring the new resource to its inputs where that takes further calls; a failure leaves it half-made, and said."""
+        """Bring the new resource to its inputs where that takes further calls.
+
+        A failure leaves it half-made, and said.
+        """
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
         """Return inputs and outputs as the cloud has them, or None where the resource is gone.
@@ -227,7 +230,7 @@ class Driver:
         return key not in self.table or self.table[key].computed
 
     def state(self, aws: Aws, identifier: str, known: Values) -> Values | None:
-        """Read the cloud and merge what it never says back, keeping the program's spelling where the meaning is equal."""
+        """Read the cloud and add what it never says back; equal meaning keeps the program's spelling."""
         seen = self.read(aws, identifier, known)
         if seen is None:
             return None
@@ -288,7 +291,8 @@ def _tag_failures(tags: Any) -> Iterator[Failure]:
         if too_long or key.lower().startswith("aws:"):
             yield Failure(
                 "tags",
-                f"tag {key!r}: a key has at most {_MAX_TAG_KEY} characters and no prefix 'aws:', a value at most {_MAX_TAG_VALUE}",
+                f"tag {key!r}: a key has at most {_MAX_TAG_KEY} characters and no prefix 'aws:', a value at most "
+                f"{_MAX_TAG_VALUE}",
             )
 
 

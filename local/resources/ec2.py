@@ -26,7 +26,7 @@ _RULE_MISSING: Final = ("InvalidSecurityGroupRuleId.NotFound", *_GROUP_MISSING)
 class SecurityGroup(Driver):
     """A security group without rules. Its id is the group's; imported by it.
 
-    AWS lets a new group reach everything; the provider takes that rule away (security_group.go, resourceSecurityGroupCreate).
+    AWS lets a new group reach everything; the provider takes that rule away (resourceSecurityGroupCreate).
     """
 
     type_name = "aws:ec2/securityGroup:SecurityGroup"

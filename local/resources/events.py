@@ -170,7 +170,7 @@ class EventTarget(Driver):
         )
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
-        """ListTargetsByRule; the id alone does not say where the rule's name ends, so state does, or an import's slashes."""
+        """ListTargetsByRule. Where the rule's name ends in the id, state says, or in an import the slashes."""
         bus, rule, target = known.get("eventBusName", "default"), known.get("rule"), known.get("targetId")
         if not rule:
             *front, rule, target = identifier.split("/")

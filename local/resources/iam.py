@@ -14,7 +14,8 @@ from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
-    "Roles and policies take effect at once; on AWS they spread over seconds, and a function made at once may be refused.",
+    "Roles and policies take effect at once; on AWS they spread over seconds, and a function made at "
+    "once may be refused.",
     "Attaching more managed policies than the account's quota is refused at AWS's default of 10.",
 )
 
@@ -139,7 +140,10 @@ class Role(Driver):
         )
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
-        """DeleteRole; with `forceDetachPolicies` what hangs on it goes first, without it IAM refuses (DeleteConflict)."""
+        """DeleteRole; with `forceDetachPolicies` what hangs on it goes first.
+
+        Without it IAM refuses (DeleteConflict).
+        """
         client = aws.client("iam")
         try:
             if state.get("forceDetachPolicies"):
@@ -239,7 +243,7 @@ class Policy(Driver):
 
 
 class RolePolicyAttachment(Driver):
-    """A managed policy on a role. Its id is `<role>/<policy ARN>`, by which it is imported, as with the real provider."""
+    """A managed policy on a role. Its id is `<role>/<policy ARN>`; imported by it."""
 
     type_name = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
     source = "terraform-provider-aws internal/service/iam/role_policy_attachment.go"

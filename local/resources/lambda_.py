@@ -14,8 +14,10 @@ from local.resources.schema import Failure, Property
 from local.resources.values import UNKNOWN, Archive, Values, contains_unknown
 
 LIMITS: Final = (
-    "loggingConfig, snapStart and publishTo are kept in state and not by the embedded Lambda: functions log as plain text.",
-    "Changes of tracingConfig, ephemeralStorage, imageConfig, kmsKeyArn and architectures in place are refused: the embedded "
+    "loggingConfig, snapStart and publishTo are kept in state and not by the embedded Lambda: functions "
+    "log as plain text.",
+    "Changes of tracingConfig, ephemeralStorage, imageConfig, kmsKeyArn and architectures in place are "
+    "refused: the embedded "
     "Lambda keeps what the function was made with.",
     "Layers, code signing, file systems, VPC interfaces and the unreserved concurrency of an account are not modelled.",
     "Permissions, mappings and functions take effect at once, without AWS's seconds of delay.",
@@ -60,7 +62,10 @@ def invalid(operation: str, message: str) -> AwsError:
 
 def _environment_failures(variables: dict[str, Any]) -> Iterable[Failure]:
     name = "environment"
-    start = "InvalidParameterValueException: Lambda was unable to configure your environment variables because the environment"
+    start = (
+        "InvalidParameterValueException: Lambda was unable to configure your environment variables because "
+        "the environment"
+    )
     size = len(json.dumps(variables, separators=(",", ":")).encode())
     if size > _ENVIRONMENT_BYTES:
         names = ", ".join(sorted(variables))
@@ -291,7 +296,10 @@ def _code(aws: Aws, inputs: Values, operation: str) -> dict[str, Any]:
             raise invalid(operation, f"Unzipped size must be smaller than {_UNZIPPED_BYTES} bytes")
         content = archives.pack(archive, aws.folder)
         if len(content) > _ZIPPED_BYTES:
-            message = f"Request must be smaller than 70167211 bytes for the {operation} operation ({len(content)} bytes of code)"
+            message = (
+                f"Request must be smaller than 70167211 bytes for the {operation} operation ({len(content)} bytes of "
+                "code)"
+            )
             raise AwsError(f"Lambda: {operation}", "RequestEntityTooLargeException", message)
         return {"ZipFile": content}
     names = {"imageUri": "ImageUri", "s3Bucket": "S3Bucket", "s3Key": "S3Key", "s3ObjectVersion": "S3ObjectVersion"}

@@ -1,7 +1,7 @@
 """RDS: instances, subnet groups and parameter groups.
 
-The password is accepted as the real provider accepts it, because a control program has to be able to do what this project's
-own program cannot. Endpoints, states and the managed secret are passed through from the API.
+The password is accepted as the real provider accepts it, because a control program has to be able to do what this
+project's own program cannot. Endpoints, states and the managed secret are passed through from the API.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
-    "An instance listens on a port that is free, which is what `port` says; the port asked for, and a change of it, mean nothing.",
+    "An instance listens on a port that is free, which is what `port` says; the port asked for, and a "
+    "change of it, mean nothing.",
     "Every change is applied at once: there is no maintenance window, no reboot, no storage optimisation.",
     "Backups, snapshots, multi-AZ, replicas, encryption, IOPS and monitoring are stored settings, nothing more.",
     "Restoring from a snapshot, replication and restoring to a point in time are refused by name.",
@@ -161,7 +162,8 @@ class Instance(Driver):
             text = known.get(key)
             if text is not None and (len(text) < shortest or re.search(r'[/"@ ]', text)):
                 message = (
-                    "api error InvalidParameterValue: The parameter MasterUserPassword is not a valid password because it is "
+                    "api error InvalidParameterValue: The parameter MasterUserPassword is not a valid password because "
+                    "it is "
                     f"shorter than {shortest} characters, or has one of '/', '\"', '@', ' '."
                 )
                 yield Failure(key, message)
@@ -228,7 +230,10 @@ class Instance(Driver):
         )
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
-        """DeleteDBInstance, with a final snapshot unless that is skipped; deletion protection is the API's to enforce."""
+        """DeleteDBInstance, with a final snapshot unless that is skipped.
+
+        Deletion protection is the API's to enforce.
+        """
         name = state["identifier"]
         how: dict[str, Any] = {"SkipFinalSnapshot": True}
         if not state.get("skipFinalSnapshot"):

@@ -14,7 +14,8 @@ from local.resources.values import Values
 
 LIMITS: Final = (
     "Bucket names are unique in the embedded cloud only; on AWS they are unique in the whole partition.",
-    "Replication, logging, object lock, notifications and the deprecated settings on the bucket itself are refused by name.",
+    "Replication, logging, object lock, notifications and the deprecated settings on the bucket itself "
+    "are refused by name.",
 )
 
 MISSING: Final = ("NoSuchBucket", "404")
@@ -95,7 +96,7 @@ class Bucket(Driver):
             _tag(aws, identifier, new["tagsAll"])
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
-        """DeleteBucket; objects, all versions of them, only go first with `forceDestroy`. S3 refuses a bucket with objects."""
+        """DeleteBucket, which S3 refuses while there are objects; with `forceDestroy` all versions go first."""
         client = aws.client("s3")
         try:
             if state.get("forceDestroy"):

@@ -1,4 +1,4 @@
-"""A driver's table of properties, and what follows from it: what is refused, which defaults apply, what counts as a change.
+"""A driver's table of properties, and what follows from it: refusals, defaults, and what counts as a change.
 
 Kinds are the shapes that the provider's schema knows; a value that the program cannot know yet passes every check.
 """
@@ -261,8 +261,8 @@ def _member(where: str, name: str) -> str:
 def meaning(kind: Kind, value: Any) -> Any:
     """Bring a value to the form in which equal means the same to AWS.
 
-    Policies are compared as in github.com/hashicorp/awspolicyequivalence: key order, the order of statements, actions and
-    resources, and a single value against a list of one, mean nothing.
+    Policies are compared as in github.com/hashicorp/awspolicyequivalence: key order, the order of statements, actions
+    and resources, and a single value against a list of one, mean nothing.
     """
     if kind in ("json", "policy") and isinstance(value, str) and value:
         try:
@@ -285,7 +285,7 @@ def _policy(document: Any) -> Any:
 def _statement(statement: Any) -> Any:
     if not isinstance(statement, dict):
         return statement
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in statement.items():
         if key in _SETS:
             result[key] = _as_set(value)

@@ -116,7 +116,7 @@ class TopicPolicy(Driver):
         self._set(aws, identifier, new["policy"])
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
-        """Put back what a topic has at first: its own account may use it (topic_policy.go, resourceTopicPolicyDelete)."""
+        """Put back what a topic has at first: its own account may use it (resourceTopicPolicyDelete)."""
         try:
             self._set(aws, identifier, _default_policy(identifier))
         except ClientError as error:

@@ -17,7 +17,8 @@ LIMITS: Final = (
     "SQS answers at once here; on AWS a change of attributes takes up to 60 seconds to reach every host.",
     "A queue's name can be used again at once after deletion; AWS makes you wait 60 seconds.",
     "KMS keys of a queue are stored, not used.",
-    "The embedded SQS keeps a RedriveAllowPolicy without saying it back or enforcing it: state is what was set last, and it "
+    "The embedded SQS keeps a RedriveAllowPolicy without saying it back or enforcing it: state is what "
+    "was set last, and it "
     "cannot be imported.",
 )
 
@@ -63,7 +64,7 @@ def _attributes(inputs: Values) -> dict[str, str]:
 
 
 def _set(aws: Aws, url: str, attributes: dict[str, str]) -> None:
-    """SetQueueAttributes; the embedded SQS takes one without a policy as one that removes it, so the policy goes along."""
+    """SetQueueAttributes, with the policy: the embedded SQS takes it away where it is left out."""
     client = aws.client("sqs")
     with _SETTING:
         if "Policy" not in attributes:
@@ -170,7 +171,10 @@ class Queue(Driver):
 
 
 def _redrive_failures(text: str) -> Iterable[Failure]:
-    """Hold a redrive policy to https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html."""
+    """Hold a redrive policy to its API.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html.
+    """
     policy = json.loads(text) if text else {}
     if not policy:
         return

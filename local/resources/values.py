@@ -1,8 +1,8 @@
 """Property values as the resource protocol carries them, and as drivers see them.
 
-On the wire a property map is a `google.protobuf.Struct` in which secrets, assets, archives and outputs are objects with a
-signature and unknowns are one fixed string (sdk/go/common/resource/plugin/rpc.go). Drivers see plain Python values, `UNKNOWN`,
-`Asset` and `Archive`; that a property was secret is remembered per top-level name and put back on the way out.
+On the wire a property map is a `google.protobuf.Struct` in which secrets, assets, archives and outputs are objects
+with a signature and unknowns are fixed strings (sdk/go/common/resource/plugin/rpc.go). Drivers see plain Python values,
+`UNKNOWN`, `Asset` and `Archive`; that a property was secret is remembered by its top-level name and put back again.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _object(fields: Mapping[str, struct_pb2.Value]) -> struct_pb2.Value:
     return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))
 
 
-def _encode(value: Any) -> struct_pb2.Value:
+def _encode(value: Any) -> struct_pb2.Value:  # noqa: PLR0911  (one return a kind of value)
     if value is UNKNOWN:
         return struct_pb2.Value(string_value=UNKNOWN_STRING)
     if value is None:

@@ -63,7 +63,8 @@ class Providing:
     def client(self, service: str) -> Any:
         """Return an administrator's boto3 client of the same cloud."""
         if service not in self._clients:
-            self._clients[service] = boto3.client(
+            connect_to: Any = boto3.client
+            self._clients[service] = connect_to(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=REGION,
@@ -83,6 +84,7 @@ class Providing:
 
     def checked(self, kind: str, inputs: Values, *, name: str = "thing", old: Values | None = None) -> Values:
         """Return the inputs with defaults, which must pass."""
+        values: Values
         values, failures = self.check(kind, inputs, name=name, old=old)
         assert failures == {}
         return values
@@ -187,8 +189,8 @@ def lifecycle(
 ) -> Made:
     """Make a resource and hold it to what is true of every driver.
 
-    State equals what is read; the same inputs are no change; a refresh keeps the inputs; an import finds the same resource,
-    whose program then shows no change; a preview promises every output and makes nothing.
+    State equals what is read; the same inputs are no change; a refresh keeps the inputs; an import finds the same
+    resource, whose program then shows no change; a preview promises every output.
     """
     planned = providing.planned(kind, inputs)
     made = providing.create(kind, inputs)
@@ -216,10 +218,9 @@ def _urn(kind: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def provider_and_cloud() -> Iterator[tuple[str, str]]:
     """Serve moto and the provider over it, once: addresses of both."""
-    server = ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{port}"
+    endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
     serving = serve(endpoint, CREDENTIALS)
     yield endpoint, serving.address
     serving.stop()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.resources.values import Archive, Asset
+from local.resources.values import Archive, Asset, Values
 from tests.local.providing import TRUST, Providing, lifecycle
 
 pytest_plugins = ["tests.local.providing"]
@@ -53,7 +53,7 @@ ALONE = {
 
 @pytest.mark.parametrize(("kind", "inputs", "written_only"), ALONE.values(), ids=ALONE)
 def test_a_resource_is_read_as_it_was_made_and_imported_without_a_change(
-    providing: Providing, kind: str, inputs: dict, written_only: tuple[str, ...]
+    providing: Providing, kind: str, inputs: Values, written_only: tuple[str, ...]
 ):
     made = lifecycle(providing, kind, inputs, not_imported=written_only)
     providing.delete(made)
@@ -90,7 +90,7 @@ def test_a_resource_is_read_as_it_was_made_and_imported_without_a_change(
     }.items(),
 )
 def test_a_buckets_setting_is_read_as_it_was_made_and_imported_without_a_change(
-    providing: Providing, kind: str, settings: dict
+    providing: Providing, kind: str, settings: Values
 ):
     providing.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     made = lifecycle(providing, kind, {"bucket": "bucket", **settings})
@@ -272,7 +272,6 @@ def test_a_queue_s_policy_and_a_mapping_are_read_as_they_were_made(providing: Pr
                 "scalingConfig": {"maximumConcurrency": 2},
                 "tags": TAGS,
             },
-            not_imported=("functionName",),
         ),
     ]
     for item in made:
