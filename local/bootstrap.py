@@ -1,8 +1,8 @@
 """What runs first inside a function process: ``python -P local/bootstrap.py PARENT -m MODULE [ARGUMENT ...]``.
 
 Ties the process to its parent, makes time follow the embedded cloud's clock, refuses the network beyond this machine
-and writes outside /tmp, then runs the module as ``python -m`` would. Run by path and made of the standard library alone: a
-function sees nothing of this package, and an image's interpreter has nothing but the image.
+and writes outside /tmp, then runs the module as ``python -m`` would. Run by path and made of the standard library
+alone: a function sees nothing of this package, and an image's interpreter has nothing but the image.
 """
 
 from __future__ import annotations
@@ -82,11 +82,12 @@ def follow_clock(path: str) -> None:
     def now() -> float:
         return real_time() + offset()
 
-    time.time = now
-    time.time_ns = lambda: int(now() * 1e9)
-    time.gmtime = lambda secs=None: real_gmtime(now() if secs is None else secs)
-    time.localtime = lambda secs=None: real_localtime(now() if secs is None else secs)
-    time.strftime = lambda form, *tuples: real_strftime(form, *(tuples or (time.localtime(),)))
+    # Built-in functions do not bind when a class holds them (logging's `converter = time.gmtime`); nor do these.
+    time.time = staticmethod(now)
+    time.time_ns = staticmethod(lambda: int(now() * 1e9))
+    time.gmtime = staticmethod(lambda secs=None: real_gmtime(now() if secs is None else secs))
+    time.localtime = staticmethod(lambda secs=None: real_localtime(now() if secs is None else secs))
+    time.strftime = staticmethod(lambda form, *tuples: real_strftime(form, *(tuples or (time.localtime(),))))
 
     def datetime_now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> datetime.datetime:
         return cls.fromtimestamp(now(), tz)

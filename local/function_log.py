@@ -107,6 +107,6 @@ class Delivery:
                 client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
         except (ClientError, BotoCoreError) as error:
             # As on AWS a function without permission to log runs, and simply has no log there; the file has the lines.
-            if group not in self._refused:
+            if group not in self._refused and "ResourceNotFoundException" not in str(error):
                 self._refused.add(group)
                 _log.warning("no lines reach log group %s: %s", group, error)

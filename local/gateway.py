@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import secrets
+import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from moto.apigatewayv2.models import apigatewayv2_backends
-from moto.core.exceptions import ServiceException
 from werkzeug.datastructures import Headers
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -65,12 +65,14 @@ class Gateway:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._access = log.open("a", encoding="utf-8", buffering=1)
         self._invocations = concurrent.futures.ThreadPoolExecutor(64, thread_name_prefix="gateway")
-        self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", port, self._answer, threaded=True, request_handler=_Quiet
-        )
+        # werkzeug, asked to bind a taken port, ends the process: it gets a socket that listens already
+        with socket.create_server(("127.0.0.1", port), backlog=128) as listening:
+            self._server: BaseWSGIServer = make_server(
+                "127.0.0.1", port, self._answer, threaded=True, request_handler=_Quiet, fd=listening.fileno()
+            )
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, name="gateway", daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> None:
         """Serve."""
@@ -160,9 +162,6 @@ class Gateway:
             _log.error("%s: %s", function, error)
             throttled = error.status == 429  # noqa: PLR2004
             raise _Refused(*(503, "Service Unavailable") if throttled else (500, "Internal Server Error")) from error
-        except ServiceException as error:
-            _log.error("%s: %s", function, error)
-            raise _Refused(500, "Internal Server Error") from error
 
 
 def _body(request: Request) -> bytes:

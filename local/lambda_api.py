@@ -17,6 +17,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.sqs.models import sqs_backends
 
 from local.invocation import InvokeError, encode
+from local.patching import Patches
 
 if TYPE_CHECKING:
     from local.lambda_runtime import LambdaRuntime
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Answer = tuple[int, dict[str, str], bytes]
 
 
-class ResourceConflictError(JsonRESTError):  # type: ignore[misc]  moto has no types
+class ResourceConflictError(JsonRESTError):  # type: ignore[misc]  # moto has no types
     """409 ResourceConflictException."""
 
     code = 409
@@ -35,7 +36,7 @@ class LambdaApi:
 
     def __init__(self, runtime: LambdaRuntime) -> None:
         self._runtime = runtime
-        self._originals: list[tuple[type, str, Any]] = []
+        self._patches = Patches()
 
     def install(self) -> None:
         """Take over."""
@@ -50,14 +51,10 @@ class LambdaApi:
 
     def remove(self) -> None:
         """Give back to moto what was taken."""
-        while self._originals:
-            owner, name, original = self._originals.pop()
-            setattr(owner, name, original)
+        self._patches.undo()
 
     def _replace(self, owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
-        original = getattr(owner, name)
-        self._originals.append((owner, name, original))
-        setattr(owner, name, wrap(original))
+        self._patches.set(owner, name, wrap(getattr(owner, name)))
 
     def _creating(self, original: Any) -> Any:
         runtime = self._runtime
@@ -133,7 +130,12 @@ def _check_mapping(runtime: LambdaRuntime, backend: Any, function: Any, queue: A
 
 def _refusal(error: InvokeError) -> Answer:
     body = {"Type": "User" if error.status < 500 else "Service", "message": error.message} | error.details  # noqa: PLR2004
-    return error.status, {"x-amzn-errortype": error.code, "content-type": "application/json"}, json.dumps(body).encode()
+    return _answer(error.status, json.dumps(body).encode(), {"x-amzn-errortype": error.code})
+
+
+def _answer(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+    # moto takes the status from this header, not from the tuple
+    return status, {"status": str(status), "content-type": "application/json"} | (headers or {}), body
 
 
 def _invoke_action(runtime: LambdaRuntime) -> Callable[[Any], Answer]:
@@ -145,23 +147,19 @@ def _invoke_action(runtime: LambdaRuntime) -> Callable[[Any], Answer]:
         try:
             if kind == "DryRun":
                 runtime.function(name, qualifier)
-                return 204, {}, b""
+                return _answer(204)
             if kind == "Event":
-                request_id = runtime.invoke_async(name, body)
-                return 202, {"x-amzn-requestid": request_id}, b""
+                runtime.invoke_async(name, body)
+                return _answer(202)
             invocation = runtime.invoke(name, body, qualifier=qualifier)
         except InvokeError as error:
             return _refusal(error)
-        headers = {
-            "content-type": "application/json",
-            "x-amzn-requestid": invocation.request_id,
-            "x-amz-executed-version": invocation.executed_version,
-        }
+        headers = {"x-amz-executed-version": invocation.executed_version}
         if invocation.function_error:
             headers["x-amz-function-error"] = invocation.function_error
         if response.headers.get("X-Amz-Log-Type") == "Tail":
             headers["x-amz-log-result"] = base64.b64encode(invocation.log_tail).decode()
-        return invocation.status_code, headers, invocation.payload
+        return _answer(invocation.status_code, invocation.payload, headers)
 
     return invoke
 
@@ -174,7 +172,7 @@ def _invoke_async_action(runtime: LambdaRuntime) -> Callable[[Any], Answer]:
             runtime.invoke_async(name, body)
         except InvokeError as error:
             return _refusal(error)
-        return 202, {}, b'{"Status": 202}'
+        return _answer(202, b'{"Status": 202}')
 
     return invoke_async
 

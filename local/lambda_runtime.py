@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import lambda_backends
 
 from local import clock as clocks
@@ -119,10 +120,14 @@ class LambdaRuntime:
 
         Raises
         ------
-        moto.awslambda.exceptions.UnknownFunctionException
-            If there is none.
+        InvokeError
+            If there is none (404 ResourceNotFoundException).
         """
-        return lambda_backends[self.account][self.region].get_function(name, qualifier)
+        try:
+            return lambda_backends[self.account][self.region].get_function(name, qualifier)
+        except LambdaClientError as error:
+            arn = name if name.startswith("arn:") else f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
+            raise InvokeError(404, "ResourceNotFoundException", f"Function not found: {arn}") from error
 
     def invoke(self, name: str, payload: bytes | dict[str, Any], *, qualifier: str | None = None) -> Invocation:
         """Invoke a function and wait for its answer (RequestResponse).

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.awslambda.models import lambda_backends
-from moto.core.exceptions import ServiceException
 
 from local.invocation import REQUEST_LIMIT, InvokeError, Throttled
 
@@ -130,7 +129,7 @@ class Poller:
             try:
                 messages = self._collect()
                 self.polling = True
-            except (ClientError, BotoCoreError) as error:
+            except (ClientError, BotoCoreError, InvokeError, LookupError) as error:
                 self._problem(f"PROBLEM: {error}")
                 self._stop.wait(_RETRY_SECONDS)
                 continue
@@ -188,7 +187,7 @@ class Poller:
         except Throttled:
             self._problem("PROBLEM: Function call throttled")
             return everything
-        except (InvokeError, ServiceException, LookupError) as error:
+        except InvokeError as error:
             self._problem(f"PROBLEM: {error}")
             return everything
         if invocation.function_error is not None:

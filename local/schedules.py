@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from moto.core.exceptions import ServiceException
 from moto.events.models import events_backends
 
 from local.invocation import InvokeError
@@ -194,7 +193,7 @@ class Schedules:
             payload = target["Input"].encode() if target.get("Input") else json.dumps(event).encode()
             try:
                 self._runtime.invoke_async(arn, payload)
-            except (InvokeError, ServiceException) as error:
+            except InvokeError as error:
                 _log.error("rule %s could not invoke %s: %s", rule.name, arn, error)
 
 

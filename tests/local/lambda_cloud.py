@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from moto.moto_api._internal.models import moto_api_backend
 
 from local.clock import Clock
@@ -33,12 +34,13 @@ class LambdaCloud:
         self.home, self.endpoint, self.clock = runtime.home, runtime.endpoint, runtime.clock
 
     def client(self, service: str) -> Any:
-        return boto3.client(
+        return boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.endpoint,
             region_name=REGION,
             aws_access_key_id=self._admin.access_key_id,
             aws_secret_access_key=self._admin.secret_access_key,
+            config=Config(retries={"total_max_attempts": 1}),
         )
 
     def role(self, name: str, actions: list[str]) -> str:
@@ -106,10 +108,10 @@ def lambda_cloud(home: Path, **settings: Any):
     moto_api_backend.reset()
     clock = Clock()
     clock.share(home / "clock")
-    install_clock(clock)
+    patches = [install_clock(clock)]
     admin = Credentials.new("AKIA", session=False)
     iam = Iam(ACCOUNT, REGION, admin, clock)
-    iam.install()
+    patches.append(iam.install())
     server = MotoServer(0)
     runtime = LambdaRuntime(home, server.endpoint, iam, clock, **settings)
     runtime.start()
@@ -118,3 +120,5 @@ def lambda_cloud(home: Path, **settings: Any):
     finally:
         runtime.stop()
         server.stop()
+        for each in reversed(patches):
+            each.undo()
