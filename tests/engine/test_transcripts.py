@@ -1,0 +1,41 @@
+"""The real Pulumi engine's transcripts are the measure of the embedded engine."""
+
+import json
+import re
+
+import pytest
+
+from tests.engine.embedded import Embedded
+from tests.engine.engines import PulumiCli
+from tests.engine.runner import play
+from tests.engine.scenario import Scenario, scenarios
+from tests.engine.transcript import RECORDED, differences, read
+
+EVERY = pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
+needs_the_real_engine = pytest.mark.skipif(
+    not PulumiCli.available(), reason="the Pulumi CLI is not on the PATH: its recorded transcripts are used as they are"
+)
+
+
+@EVERY
+def test_the_embedded_engine_does_what_the_real_one_did(scenario: Scenario, tmp_path):
+    assert differences(read(scenario.name), play(scenario, tmp_path, Embedded)) == []
+
+
+@needs_the_real_engine
+@EVERY
+def test_the_real_engine_still_does_what_was_recorded(scenario: Scenario, tmp_path):
+    assert differences(read(scenario.name), play(scenario, tmp_path, PulumiCli)) == []
+
+
+def test_every_scenario_has_a_transcript_of_its_steps_and_every_transcript_a_scenario():
+    declared = {scenario.name: [step.name for step in scenario.steps] for scenario in scenarios()}
+    recorded = {file.stem: [step["step"] for step in read(file.stem)["steps"]] for file in RECORDED.glob("*.json")}
+    assert declared == recorded
+
+
+@EVERY
+def test_a_transcript_holds_no_path_no_address_and_no_secret(scenario: Scenario):
+    text = json.dumps(read(scenario.name))
+    assert re.findall(r"(?:/tmp|/root|/home|/work)\b|\w+://|127\.0\.0\.1|localhost", text) == []
+    assert [secret for step in scenario.steps for secret in step.secrets.values() if secret in text] == []
