@@ -311,6 +311,14 @@ TABLE = [
         [statement(Principal={"Service": "s3.amazonaws.com"})],
         who=EVENTS,
     ),
+    Row(
+        "a service is not of the account",
+        PRINCIPAL,
+        True,
+        [],
+        [statement(Principal={"Service": "events.amazonaws.com"}), on(ACCOUNT, effect="Deny")],
+        who=EVENTS,
+    ),
     Row("a role is no service", PRINCIPAL, False, [], [statement(Principal={"Service": "events.amazonaws.com"})]),
 ]
 
