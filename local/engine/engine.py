@@ -187,6 +187,8 @@ class Engine:
             except EngineError as error:
                 deployment.report("", error)
             deployment.executor.drain()
+            # Resources that stayed the same are written with the next change, or here.
+            snapshot.save()
             if deployment.failed or self._cancelled:
                 ended = "canceled" if self._cancelled else "failed"
                 diagnostics.error("", f"{_noun(options)} {ended}")

@@ -11,7 +11,14 @@ from local.engine.context import Context
 from local.engine.diagnostics import Event
 from local.engine.errors import BailError, EngineError, ProviderError
 from local.engine.graph import transitive_needs
-from local.engine.steps import DeleteProtectedError, RefreshStep, ReplaceStep, Step, with_additional_secrets
+from local.engine.steps import (
+    DeleteProtectedError,
+    RefreshStep,
+    ReplaceStep,
+    SameStep,
+    Step,
+    with_additional_secrets,
+)
 
 
 class AbortedError(Exception):
@@ -140,7 +147,7 @@ class Executor:
         finally:
             if recorded:
                 ctx.snapshot.end(step.state)
-        if not recorded and not isinstance(step, ReplaceStep):
+        if not recorded and not isinstance(step, ReplaceStep | SameStep):
             ctx.snapshot.save()
         if ctx.post_step_failed.is_set():
             self.failed = True
