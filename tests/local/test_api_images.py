@@ -240,13 +240,14 @@ def test_an_object_that_cannot_be_the_photograph_is_refused_and_not_taken_in(api
     assert complete(book, reservation["image_id"]).status == 202
 
 
-def test_an_upload_of_another_book_or_none_is_not_found(book):
+def test_an_upload_of_another_book_or_none_is_not_found_and_not_taken_in(api, book):
     other = call("POST", "/api/v1/books", {"title": "other"}).json["id"]
     reservation = reserve(book)
     put(reservation)
     problem(complete(other, reservation["image_id"]), 404)
     problem(complete(book, 999), 404)
     problem(complete(999, reservation["image_id"]), 404)
+    assert count(api, book_images) == 0
 
 
 def test_a_queue_that_refuses_does_not_undo_the_upload_and_the_sweeper_sends_later(api, book, monkeypatch):
