@@ -236,6 +236,20 @@ TABLE = [
         who=EVENTS,
     ),
     Row(
+        "ArnLike needs every component to match",
+        OPERATORS,
+        False,
+        [],
+        [
+            statement(
+                Principal={"Service": "events.amazonaws.com"},
+                **when("ArnLike", "aws:SourceArn", "arn:aws:events:us-east-1:123456789012:rule/*"),
+            )
+        ],
+        context=SOURCE,
+        who=EVENTS,
+    ),
+    Row(
         "ArnLike's * does not cross components",
         OPERATORS,
         False,
