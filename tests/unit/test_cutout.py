@@ -135,6 +135,16 @@ def test_the_longer_side_is_scaled_down_to_4096_and_the_shape_kept(form):
     assert mean_colour(decoded) == pytest.approx((0, 128, 128), abs=3)
 
 
+def test_a_jpeg_above_the_limit_is_never_decoded_at_full_size(monkeypatch):
+    decoded = []
+    convert = cutout._to_srgb
+    monkeypatch.setattr(
+        cutout, "_to_srgb", lambda picture, profile: decoded.append(picture.size) or convert(picture, profile)
+    )
+    cutout.decode(file_of(plain("teal", (9000, 3000)), "JPEG"))
+    assert decoded == [(4500, 1500)]
+
+
 def test_a_picture_at_the_limit_keeps_its_pixels():
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 4096, 3), np.uint8))
     assert np.array_equal(np.asarray(cutout.decode(file_of(picture)).rgb), np.asarray(picture))
