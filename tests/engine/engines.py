@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
 import yaml
 
 from tests.engine.scenario import PROJECT, STACK, Scenario, Step
@@ -47,11 +48,16 @@ def lay_out(scenario: Scenario, folder: Path) -> Path:
 
 
 class PulumiCli:
-    """The real engine: ``pulumi`` from the PATH, with a state in a folder and the providers attached by port."""
+    """The real engine: ``pulumi`` from the PATH, with a state in a folder and the providers attached by port.
 
-    def __init__(self, project: Path, ports: Mapping[str, int]) -> None:
+    The stack's file may lie in the project already; a step's configuration is added to it.
+    """
+
+    def __init__(self, project: Path, ports: Mapping[str, int], stack: str = STACK) -> None:
         self._binary = shutil.which("pulumi") or ""
         self._project = project
+        self._settings = project / f"Pulumi.{stack}.yaml"
+        self._given = yaml.safe_load(self._settings.read_text())["config"] if self._settings.exists() else {}
         self._home = project.parent / "pulumi"
         self._home.mkdir()
         (self._home / "state").mkdir()
@@ -75,7 +81,7 @@ class PulumiCli:
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in ports.items()),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        self._pulumi("stack", "init", STACK)
+        self._pulumi("stack", "init", stack)
 
     @staticmethod
     def available() -> bool:
@@ -105,10 +111,10 @@ class PulumiCli:
         return ["--yes", "--skip-preview", "--non-interactive"]
 
     def _configure(self, step: Step) -> None:
-        settings = self._project / f"Pulumi.{STACK}.yaml"
-        kept = yaml.safe_load(settings.read_text()) if settings.exists() else {}
-        kept["config"] = {f"{PROJECT}:{key}": value for key, value in step.config.items()}
-        settings.write_text(yaml.safe_dump(kept))
+        kept = yaml.safe_load(self._settings.read_text()) if self._settings.exists() else {}
+        namespace = yaml.safe_load((self._project / "Pulumi.yaml").read_text())["name"]
+        kept["config"] = self._given | {f"{namespace}:{key}": value for key, value in step.config.items()}
+        self._settings.write_text(yaml.safe_dump(kept))
         for key, value in step.secrets.items():
             self._pulumi("config", "set", "--secret", key, value)
 
@@ -168,3 +174,8 @@ def _errors(events: list[dict[str, Any]], output: str) -> list[str]:
     errors = [_COLOUR.sub("", message["message"]).strip() for message in messages if message["severity"] == "error"]
     last = [line for line in _COLOUR.sub("", output).splitlines() if line.startswith("error:")]
     return errors + last
+
+
+needs_the_real_engine = pytest.mark.skipif(
+    not PulumiCli.available(), reason="the Pulumi CLI is not on the PATH: its recorded transcripts are used as they are"
+)

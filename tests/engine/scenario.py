@@ -43,7 +43,7 @@ class Step:
 
     name: str
     run: Literal["preview", "up", "refresh", "destroy"] = "up"
-    config: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     secrets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     targets: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()

@@ -6,15 +6,12 @@ import re
 import pytest
 
 from tests.engine.embedded import Embedded
-from tests.engine.engines import PulumiCli
+from tests.engine.engines import PulumiCli, needs_the_real_engine
 from tests.engine.runner import play
 from tests.engine.scenario import Scenario, scenarios
 from tests.engine.transcript import RECORDED, differences, read
 
 EVERY = pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
-needs_the_real_engine = pytest.mark.skipif(
-    not PulumiCli.available(), reason="the Pulumi CLI is not on the PATH: its recorded transcripts are used as they are"
-)
 
 
 @EVERY

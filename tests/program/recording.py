@@ -121,6 +121,9 @@ class RecordingProvider(provider_pb2_grpc.ResourceProviderServicer):
     def GetPluginInfo(self, request, context):
         return plugin_pb2.PluginInfo(version="7.51.1")
 
+    def Attach(self, request, context):
+        return empty_pb2.Empty()
+
     def CheckConfig(self, request, context):
         return provider_pb2.CheckResponse(inputs=request.news)
 
