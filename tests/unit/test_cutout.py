@@ -136,11 +136,14 @@ def test_the_longer_side_is_scaled_down_to_4096_and_the_shape_kept(form):
 
 
 def test_a_jpeg_above_the_limit_is_never_decoded_at_full_size(monkeypatch):
-    decoded = []
+    decoded: list[tuple[int, int]] = []
     convert = cutout._to_srgb
-    monkeypatch.setattr(
-        cutout, "_to_srgb", lambda picture, profile: decoded.append(picture.size) or convert(picture, profile)
-    )
+
+    def noted(picture, profile):
+        decoded.append(picture.size)
+        return convert(picture, profile)
+
+    monkeypatch.setattr(cutout, "_to_srgb", noted)
     cutout.decode(file_of(plain("teal", (9000, 3000)), "JPEG"))
     assert decoded == [(4500, 1500)]
 
