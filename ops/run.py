@@ -22,10 +22,14 @@ from ops.photos import Photo
 ENDED = frozenset({"completed", "failed", "queue_failed", "permanently_failed"})
 POLL = 0.1
 """Seconds between two looks at the jobs."""
+PATIENCE = 3.0
+"""Seconds that a job may lie given back with an error before this run stops waiting for it."""
 HALF = 128
 """Of 255: from here on a pixel of a matte belongs to the subject."""
 REFUSED = "refused"
 """State of a photograph that the API did not take; it has no job."""
+GIVEN_BACK = "given back"
+"""State of a photograph whose worker met an error that may pass; SQS delivers it again after the visibility timeout."""
 
 
 @dataclass
@@ -35,7 +39,8 @@ class Result:
     Attributes
     ----------
     state
-        The job's state, or `refused` where the API did not take the file.
+        The job's state; `refused` where the API did not take the file, `given back` where its worker met an error that
+        may pass and nobody waits for the next delivery.
     seconds
         From the upload's completion to the job's end, queueing included.
     job
@@ -115,6 +120,7 @@ class _Batch:
         self._client = client
         self._out = out
         self._on_end = on_end
+        self._lying: dict[str, float] = {}
 
     def upload(self, result: Result, name: str) -> None:
         """Create a book and upload the photograph to it; a refusal ends it."""
@@ -134,14 +140,24 @@ class _Batch:
             result = job.result
             result.job = self._client.job(job_id)
             result.state = result.job["status"]
-            if result.state not in ENDED:
+            result.reason = result.job.get("failure_reason") or ""
+            if result.state not in ENDED and not self._given_back(job_id, result):
                 continue
             del self.waiting[job_id]
             result.seconds = time.monotonic() - job.since
-            result.reason = result.job.get("failure_reason") or ""
             if result.state == "completed":
                 self._write(job)
             self._on_end(result)
+
+    def _given_back(self, job_id: str, result: Result) -> bool:
+        """Whether the job has lain in the queue with an error for longer than `PATIENCE`."""
+        if result.state != "pending" or not result.reason:
+            self._lying.pop(job_id, None)
+            return False
+        if time.monotonic() - self._lying.setdefault(job_id, time.monotonic()) < PATIENCE:
+            return False
+        result.state = GIVEN_BACK
+        return True
 
     def _write(self, job: _Job) -> None:
         images = self._client.book(job.book_id)["images"]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
 from rich.console import Console
 
 from ops import run as runs
 from ops.client import ApiClient, ApiError
-from ops.photos import Photo, samples
+from ops.photos import samples
 from tests.e2e.conftest import Deployed
+from tests.e2e.pictures import small_photo
+from tests.e2e.waiting import finished
 
 SILENT = Console(quiet=True)
 
@@ -43,22 +42,6 @@ def test_the_masks_agree_with_the_truth(results: dict[str, runs.Result]) -> None
     mean = runs.mean_iou(list(results.values()))
     assert mean is not None
     assert mean >= 0.93
-
-
-def small_photo(folder: Path, name: str = "book.jpg") -> Photo:
-    with Image.open(next(sample.path for sample in samples() if sample.truth)) as picture:
-        picture.thumbnail((800, 800))
-        picture.save(folder / name)
-    return Photo(folder / name)
-
-
-def finished(api: ApiClient, job_id: str, seconds: float = 60.0) -> dict[str, Any]:
-    """The job once it has ended."""
-    deadline = time.monotonic() + seconds
-    while (job := api.job(job_id))["status"] not in runs.ENDED:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.1)
-    return job
 
 
 def test_a_processed_picture_becomes_primary_and_the_original_goes_last(api: ApiClient, tmp_path: Path) -> None:

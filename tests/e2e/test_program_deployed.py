@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -11,8 +12,6 @@ from components.flow import Flow
 from flows import catalogue
 from tests.e2e.conftest import Deployed
 from tests.e2e.project import edit
-
-TIMEOUT = "timeout=300"
 
 
 @contextmanager
@@ -39,27 +38,36 @@ def test_a_second_preview_finds_no_changes(deployed: Deployed) -> None:
     assert changed(deployed) == {}
 
 
+#: Which resource carries which number of the declaration, by its name's end.
+CARRIES = {
+    "timeout": "{key}-function",
+    "visibility_timeout": "{key}-queue",
+    "duration_threshold": "{key}-duration",
+    "oldest_message_threshold": "{key}-oldest-message",
+}
+
+
+def numbers(flow: Flow) -> dict[str, int]:
+    """Every number of a declaration, given or derived."""
+    names = {name for name in dir(flow) if not name.startswith("_")}
+    return {name: value for name in names if isinstance(value := getattr(flow, name), int)}
+
+
 def test_a_new_timeout_changes_exactly_what_carries_a_number_derived_from_it(deployed: Deployed) -> None:
     before = flow()
-    derived = carrying_the_timeout(before)
-    with edited(deployed, "flows.py", TIMEOUT, "timeout=240"):
+    after = replace(before, timeout=240)
+    different = {name for name, value in numbers(before).items() if numbers(after)[name] != value}
+    derived = {CARRIES[name].format(key=before.key) for name in different}
+    if before.registry_entry("p") != after.registry_entry("p"):
+        derived.add("api")  # the registry in the API's package
+    with edited(deployed, "flows.py", f"timeout={before.timeout},", "timeout=240,"):
         assert set(changed(deployed)) == derived
-
-
-def carrying_the_timeout(flow: Flow) -> set[str]:
-    """What the declaration derives from the timeout, by the names of the resources that carry it."""
-    return {
-        f"{flow.key}-queue",  # visibility timeout
-        f"{flow.key}-function",  # the timeout itself
-        f"{flow.key}-duration",  # alarm near the timeout
-        "api-function",  # the registry in its package
-    }
 
 
 def test_a_password_in_the_configuration_is_refused_by_name(deployed: Deployed) -> None:
     outcome = deployed.operate("up", "bluemoxon:dbPassword=not-used")
     assert not outcome.ok
-    said = " ".join(outcome.errors)
+    said = " ".join(outcome.errors())
     assert "dbPassword" in said
     assert "password" in said.replace("dbPassword", "")
     assert "not-used" not in said
