@@ -354,13 +354,18 @@ def test_stop_kills_invocations_in_flight_within_seconds_and_leaves_no_process(t
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_killed_cloud_leaves_no_function_process(tmp_path):
+    # It must be in the middle of an invocation: one that waits for the next ends by itself when nobody answers.
     script = f"""
-        import sys, time
+        import threading, time
         from pathlib import Path
-        from tests.local.lambda_cloud import lambda_cloud
+        from tests.local.lambda_cloud import eventually, lambda_cloud
         with lambda_cloud(Path({str(tmp_path)!r})) as cloud:
-            cloud.function("f", "import os\\ndef handler(e, c): return os.getpid()")
-            print(cloud.runtime.invoke("f", b"{{}}").json(), flush=True)
+            source = "import time\\ndef handler(e, c):\\n    print('working')\\n    time.sleep(60)"
+            cloud.function("f", source, Timeout=90)
+            threading.Thread(target=cloud.runtime.invoke, args=("f", b"{{}}"), daemon=True).start()
+            log = Path({str(tmp_path)!r}) / "logs" / "f.log"
+            assert eventually(lambda: log.exists() and "working" in log.read_text(), seconds=30)
+            print(cloud.runtime.processes("f")[0], flush=True)
             time.sleep(60)
         """
     root = Path(__file__).parents[2]
