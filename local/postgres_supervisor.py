@@ -8,6 +8,7 @@ PostgreSQL refuses to run as root, so root becomes an unprivileged user first.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import os
 import signal
@@ -132,7 +133,9 @@ def main() -> None:
         start_new_session=True,
         preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
     ) as server:
-        print(server.pid, flush=True)  # noqa: T201 - the protocol with the parent
+        # a parent that was killed meanwhile reads nothing; its end of standard input is closed too, and is seen below
+        with contextlib.suppress(BrokenPipeError):
+            os.write(1, f"{server.pid}\n".encode())
         _watch(server)
     sys.exit(server.returncode)
 

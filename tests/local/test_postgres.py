@@ -177,3 +177,22 @@ def test_a_killed_parent_leaves_no_server_behind(tmp_path, killed):
         os.kill(parent.pid if killed == "parent" else supervisor, signal.SIGKILL)
         assert gone(pid)
         parent.kill()
+
+
+def test_a_parent_killed_before_the_server_is_up_leaves_nothing_behind(tmp_path):
+    code = PARENT.replace("server.start()", "print('starting', flush=True); server.start()")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "db")], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        deadline = time.monotonic() + 30
+        while not (supervisors := children(parent.pid)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        parent.kill()  # the data directory is being made, the server's process is not yet there
+    assert supervisors
+    assert gone(supervisors[0], 30)
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
