@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
@@ -133,11 +133,13 @@ class WorkerFlow(pulumi.ComponentResource):
         )
 
     def _function(self, code: Artefact, grants: Iterable[Grants]) -> Function:
-        flow = self.flow
+        flow, platform = self.flow, self._platform
+        # The worker has to know which delivery is its last, to say so before the message becomes a dead letter.
+        receives = {f"{platform.variable_prefix}MAX_RECEIVES": str(flow.receives)}
         return Function(
             f"{flow.key}-function",
-            flow.function_name(self._platform.prefix),
-            self._platform,
+            flow.function_name(platform.prefix),
+            replace(platform, variables={**platform.variables, **receives}),
             code,
             timeout=flow.timeout,
             memory=flow.memory,

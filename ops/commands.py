@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from local import offline
-from local.cloud import Cloud, CloudAlreadyUp, Ports
+from local.cloud import Cloud, CloudAlreadyUp, CloudError, Ports
 from local.engine import Options, Outcome
 from ops import images, keys, photos, targets
 from ops import run as runs
@@ -129,25 +130,31 @@ def _session(console: Console, port: int, key_name: str) -> Iterator[Session]:
     """Set up, start the cloud, deploy, make a key; stop everything at the end, however it comes."""
     worker = images.worker_image(console)
     offline.install()
+    cloud = Cloud(HOME, ports=Ports(gateway=port), image_store=IMAGES)
+    with _termination_interrupts():
+        try:
+            with _announced(console, "starting the embedded cloud"):
+                _start(cloud)
+            if cloud.notice:
+                console.print(cloud.notice)
+            stack = LocalStack(cloud.info, worker)
+            with _announced(console, "deploying the local stack"):
+                outcome = stack.run(Options(kind="up"))
+            _require(outcome, console)
+            key = keys.add(cloud.client("secretsmanager"), stack.output("api_keys_secret_arn"), key_name)
+            yield Session(cloud, stack, cloud.gateway_url, key)
+        finally:
+            cloud.stop()
+
+
+def _start(cloud: Cloud) -> None:
     try:
-        cloud = Cloud(HOME, ports=Ports(gateway=port), image_store=IMAGES)
-        with _announced(console, "starting the embedded cloud"):
-            cloud.start()
+        cloud.start()
     except CloudAlreadyUp as error:
-        raise UserError(
-            f"{error}", "Stop it with Ctrl-C in its terminal, or use ./bmx deploy with it.", exit_code=1
-        ) from error
-    try:
-        if cloud.notice:
-            console.print(cloud.notice)
-        stack = LocalStack(cloud.info, worker)
-        with _announced(console, "deploying the local stack"):
-            outcome = stack.run(Options(kind="up"))
-        _require(outcome, console)
-        key = keys.add(cloud.client("secretsmanager"), stack.output("api_keys_secret_arn"), key_name)
-        yield Session(cloud, stack, cloud.gateway_url, key)
-    finally:
-        cloud.stop()
+        fix = "Stop it with Ctrl-C in its terminal, or deploy to it: ./bmx deploy"
+        raise UserError(str(error), fix, exit_code=1) from error
+    except CloudError as error:
+        raise UserError(str(error), exit_code=1) from error
 
 
 def _require(outcome: Outcome, console: Console) -> None:
@@ -166,15 +173,21 @@ def _announced(console: Console, what: str) -> Iterator[None]:
 
 def _until_interrupted() -> None:
     """Return on Ctrl-C or SIGTERM."""
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        return
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, with everything stopped."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, interrupt)
     try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        return
+        yield
     finally:
         signal.signal(signal.SIGTERM, previous)

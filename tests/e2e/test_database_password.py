@@ -86,7 +86,7 @@ def credentials(deployed: Deployed) -> dict[str, Any]:
         client.get_secret_value(SecretId=deployed.stack.output("database_secret_arn"))["SecretString"]
     )
     owned = json.loads(client.get_secret_value(SecretId=contract["credentials_secret_arn"])["SecretString"])
-    return contract | owned
+    return dict(contract | owned)
 
 
 def still_logs_in(deployed: Deployed, before: dict[str, Any]) -> bool:
@@ -97,7 +97,7 @@ def still_logs_in(deployed: Deployed, before: dict[str, Any]) -> bool:
 DATABASE = "**rds/instance:Instance**"
 DUMMY = "bluemoxon:dbPassword=not-used"
 #: Rows of password.md's matrix: kind, options, configuration, and whether the run goes through.
-ROWS = {
+ROWS: dict[str, tuple[str, dict[str, Any], list[str], bool]] = {
     "full up": ("up", {}, [], True),
     "up --target the database": ("up", {"targets": (DATABASE,)}, [], True),
     "up --target a worker": ("up", {"targets": ("**WorkerFlow**",)}, [], True),

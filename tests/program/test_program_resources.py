@@ -53,6 +53,12 @@ def test_a_flow_is_exactly_these_resources(stack, flow):
 
 
 @every_stacks_flow
+def test_a_worker_is_told_which_delivery_is_its_last(stack, flow):
+    variables = deployed(stack).inputs(FUNCTION, f"{flow.key}-function")["environment"]["variables"]
+    assert variables["BMX_MAX_RECEIVES"] == str(flow.receives)
+
+
+@every_stacks_flow
 def test_a_flows_numbers_are_the_declarations(stack, flow):
     made = deployed(stack)
     queue, dead = (made.inputs(QUEUE, f"{flow.key}-{end}") for end in ("queue", "dead-letters"))

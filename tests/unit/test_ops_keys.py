@@ -46,7 +46,7 @@ def test_an_existing_name_is_refused_unless_replacing_is_asked_for(secret) -> No
 @pytest.mark.parametrize("name", ["", "Alice", "-x", "a b", "a" * 64])
 def test_a_name_that_is_none_is_refused(secret, name: str) -> None:
     with pytest.raises(UserError, match="no name"):
-        keys.add(*secret, name)
+        keys.add(secret[0], secret[1], name)
 
 
 def test_a_secret_that_is_not_there_is_told_apart_from_one_that_is_empty(secret) -> None:
