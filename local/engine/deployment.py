@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
 
 from local.engine import urns
 from local.engine.context import Context, Goal
@@ -13,7 +12,7 @@ from local.engine.planner import Planner
 from local.engine.policy import analyze_stack
 from local.engine.removal import Remover, after_refresh, check_targets, refreshes
 from local.engine.state import ResourceState
-from local.engine.steps import CreateStep, RefreshStep, SkippedCreateStep, Step, UpdateStep
+from local.engine.steps import CreateStep, SkippedCreateStep, Step, UpdateStep
 from local.engine.values import PropertyMap
 
 
@@ -136,17 +135,17 @@ class Deployment:
         if check_targets(self.ctx, self.ctx.targets, set()) or check_targets(self.ctx, self.ctx.excludes, set()):
             self.planner.tracker.failed = True
             return
-        self._refresh(refreshes(self.ctx))
-
-    def look_again(self, interrupted: Collection[str]) -> None:
-        """Read the resources again whose operation was interrupted, so that planning starts from what is there."""
-        self._refresh([RefreshStep(state) for state in self.ctx.all_olds if state.urn in interrupted])
-
-    def _refresh(self, steps: Sequence[Step]) -> None:
-        for step in steps:
+        for step in refreshes(self.ctx):
             self._refresh_one(step)
+        self._forget_interrupted()
         self.ctx.rebase(after_refresh(self.ctx.snapshot.resources()))
         self.ctx.snapshot.save()
+
+    def _forget_interrupted(self) -> None:
+        for operation in self.ctx.snapshot.forget_interrupted():
+            self.ctx.diagnostics.info(
+                operation.state.urn, "the interrupted creation is struck off; what it may have made is not managed"
+            )
 
     def _refresh_one(self, step: Step) -> None:
         try:

@@ -182,7 +182,6 @@ class Engine:
             try:
                 self._configure_analyzers(deployment.ctx)
                 if _ready(deployment, options, pending):
-                    deployment.look_again({op.state.urn for op in pending} if not options.previews else ())
                     self._execute(deployment, options)
             except EngineError as error:
                 deployment.report("", error)
@@ -336,8 +335,9 @@ def _ready(deployment: Deployment, options: Options, pending: Sequence[PendingOp
             "",
             f"Attempting to deploy or update resources with {len(pending)} pending operations from previous deployment."
             f"\n{listed}\n"
-            "Recorded resources among them are read again before going on; one interrupted while creating is created "
-            "again, and should that be refused because it exists, import it or delete it.",
+            "It is not known whether these operations took effect. Changes and deletions among them are done again; a "
+            "resource interrupted while creating is created again, so look whether there are two now, and if it is "
+            "refused because it exists, import it or delete it. A refresh strikes interrupted creations off this list.",
         )
     if ctx.replace_targets and any(urn not in ctx.olds for urn in ctx.replace_targets.literals):
         unknown = [urn for urn in ctx.replace_targets.literals if urn not in ctx.olds]

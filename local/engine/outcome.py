@@ -14,7 +14,8 @@ from local.engine.executor import Done
 from local.engine.graph import sort_keys
 from local.engine.properties import Marshal
 from local.engine.state import ResourceState
-from local.engine.values import MASKED, mask
+from local.engine.steps import ImportStep
+from local.engine.values import MASKED, PropertyMap, annotate_secrets, mask
 
 
 @dataclass(frozen=True)
@@ -152,14 +153,18 @@ def records(done: Sequence[Done]) -> list[StepRecord]:
 
 def _record(item: Done) -> StepRecord:
     step, state = item.step, item.step.state
+    # A property that is secret on one side is shown on neither: a provider may read back in plain what was a secret.
+    hidden = [side.inputs for side in (step.old, step.new) if side is not None]
+    if isinstance(step, ImportStep):
+        hidden.append(step.wanted)
     return StepRecord(
         op=step.op,
         urn=state.urn,
         type=state.type,
         name=state.name,
         provider=state.provider,
-        old=None if step.skipped_create else masked_json(step.old),
-        new=masked_json(step.new),
+        old=None if step.skipped_create else masked_json(step.old, hidden),
+        new=masked_json(step.new, hidden),
         detailed_diff=step.detailed,
         changed_keys=step.changed,
         replace_keys=step.keys,
@@ -168,9 +173,21 @@ def _record(item: Done) -> StepRecord:
     )
 
 
-def masked_json(state: ResourceState | None) -> dict[str, Any] | None:
-    """Give a state as ``pulumi preview --json`` shows it: ``[secret]`` in place of every secret."""
-    return None if state is None else state.to_json(lambda props: Marshal().plain(mask(props)))
+def masked_json(state: ResourceState | None, hidden: Sequence[PropertyMap] = ()) -> dict[str, Any] | None:
+    """Give a state as ``pulumi preview --json`` shows it: ``[secret]`` in place of every secret.
+
+    Parameters
+    ----------
+    hidden
+        Property maps whose secrets are masked too where the state has properties of the same name.
+    """
+
+    def masked(props: PropertyMap) -> PropertyMap:
+        for other in hidden:
+            props = annotate_secrets(props, other)
+        return Marshal().plain(mask(props))
+
+    return None if state is None else state.to_json(masked)
 
 
 def count(steps: Sequence[StepRecord]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from local.engine.diffing import Diff, PropertyDiff
 from local.engine.errors import PartialState, ProviderError
 from local.engine.properties import Marshal, unmarshal
 from local.engine.state import ResourceState
-from local.engine.values import PropertyMap, contains_secrets, contains_unknowns, make_secret, unwrap
+from local.engine.values import PropertyMap, annotate_secrets, contains_unknowns, unwrap
 
 GRPC_OPTIONS: Final = [
     ("grpc.max_receive_message_length", 400 * 1024 * 1024),
@@ -240,17 +240,16 @@ class ProviderClient:
         return how.struct(props)
 
     def _received(self, struct: Any, sent: PropertyMap) -> PropertyMap:
-        # Also for a provider that knows secrets: one that forgets a mark must not bring a secret into the open.
         props = unmarshal(struct)
-        _annotate_secrets(props, sent)
-        return props
+        return props if self._accept_secrets else annotate_secrets(props, sent)
 
     def _partial(self, error: ProviderError, sent: PropertyMap, id_: str = "") -> Made:
         """Take over what exists although its initialisation failed; any other error goes on."""
         if error.partial is None:
             raise error
         outputs = error.partial.outputs
-        _annotate_secrets(outputs, sent)
+        if not self._accept_secrets:
+            outputs = annotate_secrets(outputs, sent)
         return Made(error.partial.id or id_, outputs, error.partial.inputs or None, error.partial.reasons)
 
     def _call(self, method: str, request: Any) -> Any:
@@ -284,17 +283,6 @@ def _diff(answer: provider_pb2.DiffResponse) -> Diff:
         detailed=detailed,
         delete_before_replace=answer.deleteBeforeReplace,
     )
-
-
-def _annotate_secrets(received: PropertyMap, sent: PropertyMap) -> None:
-    """Mark as secret what went out as secret."""
-    for key, value in sent.items():
-        if key not in received:
-            continue
-        if isinstance(received[key], dict) and isinstance(value, dict):
-            _annotate_secrets(received[key], value)
-        elif contains_secrets(value):
-            received[key] = make_secret(received[key])
 
 
 def _failure(error: grpc.RpcError) -> ProviderError:

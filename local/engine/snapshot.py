@@ -33,7 +33,7 @@ class Snapshot:
         self._base = list(base)
         self._news: list[ResourceState] = []
         self._done: set[int] = set()
-        # Only creations are carried on: whatever else was interrupted is still in the state and is looked at again.
+        # Only creations are carried on: whatever else was interrupted is still recorded, and is simply done again.
         self._left = [op for op in pending if op.type == "creating"]
         self._under_way: dict[int, PendingOperation] = {}
         self._lock = threading.RLock()
@@ -57,7 +57,12 @@ class Snapshot:
                 self._done.add(id(old))
             if new is not None:
                 self._news.append(new)
-                self._left = [op for op in self._left if op.state.urn != new.urn]
+
+    def forget_interrupted(self) -> list[PendingOperation]:
+        """Strike interrupted creations off, and give them."""
+        with self._lock:
+            left, self._left = self._left, []
+            return left
 
     def resources(self) -> list[ResourceState]:
         """List the resources as they are now."""
@@ -69,7 +74,7 @@ class Snapshot:
         if self._store is None:
             return
         with self._lock:
-            pending = [*self._left, *self._under_way.values()]
+            pending = [*sorted(self._under_way.values(), key=lambda op: op.state.urn), *self._left]
             self._store.save(_with_current_urns(self.resources()), pending)
 
 

@@ -295,6 +295,11 @@ class ImportStep(Step):
         The state to fill with what is read.
     original
         A resource of another id that held the URN; it is deleted later.
+
+    Attributes
+    ----------
+    wanted
+        The program's inputs, which tell what is secret of what is read.
     """
 
     op = "import"
@@ -302,6 +307,7 @@ class ImportStep(Step):
 
     def __init__(self, new: ResourceState, original: ResourceState | None) -> None:
         super().__init__(original, new)
+        self.wanted = new.inputs
         if original is not None:
             self.op, self.logical = "import-replacement", False
 

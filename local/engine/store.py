@@ -91,7 +91,7 @@ class StateStore:
                 "resources": [state.to_json(self._encrypt) for state in sort_states(resources)],
                 "pending_operations": [
                     {"type": op.type, "resource": op.state.to_json(self._encrypt)}
-                    for op in sorted(pending, key=lambda op: (op.state.urn, op.type))
+                    for op in pending
                 ],
             },
         }

@@ -150,6 +150,19 @@ def make_secret(value: Any) -> Any:
     return value if isinstance(value, Secret) else Secret(value)
 
 
+def annotate_secrets(received: PropertyMap, sent: PropertyMap) -> PropertyMap:
+    """Mark as secret what is secret on the other side: for a provider that does not know secrets, and for display."""
+    return {key: _annotated(value, sent[key]) if key in sent else value for key, value in received.items()}
+
+
+def _annotated(received: Any, sent: Any) -> Any:
+    if isinstance(received, dict) and isinstance(sent, dict):
+        return annotate_secrets(received, sent)
+    if contains_secrets(sent) and not contains_secrets(received):
+        return make_secret(received)
+    return received
+
+
 def unwrap(value: Any) -> Any:
     """Give the value without its secret marks; for comparison only, never for display."""
     return transform(value, lambda part: part.value if isinstance(part, Secret) else part)

@@ -182,3 +182,18 @@ def test_preview_json_masks_the_password_on_both_sides(stack):
     assert step["detailedDiff"] == {"password": {"kind": "update", "inputDiff": True}}
     assert "not-used" not in str(step)
     assert "good" not in run.store.path.read_text()
+
+
+def test_a_password_that_the_provider_reads_back_in_plain_is_not_shown(stack):
+    run = stack(PROTECT)
+    ((type_, _, outputs),) = [found for found in run.provider.live.values() if found[0] == "test:rds:Instance"]
+    run.provider.live["there"] = (
+        type_,
+        {"engine": "15", "password": "plain-one"},
+        {**outputs, "password": "plain-one"},
+    )
+    run.write(program(PROTECT + ', import_="there"').replace('"database"', '"second"'))
+    outcome = run.preview()
+    assert ("import", "second") in steps(outcome)
+    assert ("update", "second") in steps(outcome)
+    assert "plain-one" not in str(outcome.to_json())
