@@ -58,6 +58,11 @@ class Script:
     hangs: str = ""
 
 
+def secret(value: Any) -> dict[str, Any]:
+    """A value marked secret, as it is written on the wire."""
+    return {SIGNATURE: SECRET, "value": value}
+
+
 def plain(value: Any) -> Any:
     """Turn a wire value into what a transcript says: ``{"secret": …}``, ``"<unknown>"``, whole numbers as int."""
     if isinstance(value, dict):
@@ -264,8 +269,7 @@ def serving(provider: ScriptedProvider) -> Iterator[int]:
 
 def _like(old: Any, value: Any) -> Any:
     """Mark the value secret where the old one is, as providers do with properties that are always sensitive."""
-    secret = isinstance(old, dict) and old.get(SIGNATURE) == SECRET
-    return {SIGNATURE: SECRET, "value": value} if secret else value
+    return secret(value) if isinstance(old, dict) and old.get(SIGNATURE) == SECRET else value
 
 
 def _name(urn: str) -> str:

@@ -1,6 +1,7 @@
 """Play a scenario on one engine and write its transcript."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def _play(step: Step, scenario: Scenario, provider: ScriptedProvider, engine: En
         "state": run.state,
         "pending": [f"{operation} {short(urn)}" for operation, urn in run.pending],
         "secrets in sight": _seen(step, run),
-        "diagnostics": run.errors,
+        "diagnostics": _without_paths(run.errors),
     }
     if scenario.ordered:
         played["order"] = [f"{call['method']} {call['urn'].rsplit('::', 1)[1]}" for call in provider.calls]
@@ -66,6 +67,12 @@ def _hold_to_its_sentence(step: Step, run: Run) -> None:
 def _by_urn(operations: list[tuple[str, str]]) -> dict[str, list[str]]:
     urns = sorted({urn for urn, _ in operations})
     return {short(urn): [operation for of, operation in operations if of == urn] for urn in urns}
+
+
+def _without_paths(errors: list[str]) -> list[str]:
+    """Leave out a traceback's lines: they say where the program lies on one machine."""
+    lines = [[line for line in error.splitlines() if not re.search(r"(^|[\s\"'])/\w", line)] for error in errors]
+    return ["\n".join(kept) for kept in lines if kept]
 
 
 def _seen(step: Step, run: Run) -> list[str]:

@@ -6,13 +6,13 @@ lock is shown to hold even against a program that somebody has given a password.
 
 import pulumi
 
-from tests.engine.provider import Script
+from tests.engine.provider import Script, secret
 from tests.engine.scenario import Thing, urn
 
 DATABASE, WORKER = urn("database", "aws:rds/instance:Instance"), urn("worker")
 GOOD, DUMMY = {"password": "a-good-password-1"}, {"password": "not-used"}
 #: An instance that Terraform made, with a password that no program knows.
-THERE = Script(existing={"database-1": {"username": "owner", "password": "a-good-password-1"}})
+THERE = Script(existing={"database-1": {"username": "owner", "password": secret("a-good-password-1")}})
 
 
 class Instance(pulumi.CustomResource):

@@ -7,11 +7,11 @@ from tests.engine.scenario import Step, Thing
 
 STEPS = [
     Step("killed while it makes", config={"size": "1"}, script=Script(hangs="create b"), killed=True),
-    Step("the next up", config={"size": "1"}),
+    Step("the up after the making", config={"size": "1"}),
     Step("killed while it changes", config={"size": "2"}, script=Script(hangs="update b"), killed=True),
-    Step("the next up", config={"size": "2"}),
+    Step("the up after the change", config={"size": "2"}),
     Step("killed while it deletes", script=Script(hangs="delete b"), killed=True),
-    Step("the next up"),
+    Step("the up after the deletion"),
     Step("destroy", "destroy"),
 ]
 
