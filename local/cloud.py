@@ -15,26 +15,23 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-import boto3
-from botocore.config import Config
 from moto.ec2.models import ec2_backends
 from moto.moto_api._internal.models import moto_api_backend
 
-from local import home as homes
 from local import moto_server, offline, sqs
+from local.attach import ACCOUNT, REGION, CloudInfo
 from local.clock import Clock
+from local.credentials import Credentials
 from local.gateway import Gateway
-from local.home import CloudAlreadyUp, CloudError, CloudNotRunning, Home, Network, Record
-from local.iam import Credentials, Iam
+from local.home import CloudAlreadyUp, CloudError, Home, Network, Record
+from local.iam import Iam
 from local.lambda_runtime import LambdaRuntime
 from local.moto_server import MotoServer, PortTakenError
 from local.provider import serve
 from local.rds import Rds
 
-__all__ = ["Cloud", "CloudAlreadyUp", "CloudError", "CloudInfo", "CloudNotRunning", "Network", "Ports", "attach"]
+__all__ = ["Cloud", "CloudAlreadyUp", "CloudError", "Ports"]
 
-ACCOUNT = "123456789012"
-REGION = "us-west-2"
 _VPC = "10.20.0.0/16"
 _SUBNETS = {"a": "10.20.0.0/20", "b": "10.20.16.0/20", "c": "10.20.32.0/20"}
 
@@ -46,56 +43,6 @@ class Ports:
     gateway: int = 0
     provider: int = 0
     endpoint: int = 0
-
-
-def _client(service: str, endpoint: str, credentials: Credentials) -> Any:
-    # a session of its own: boto3's default one would read the developer's profile
-    session = boto3.session.Session(
-        aws_access_key_id=credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key,
-        aws_session_token=credentials.session_token,
-        region_name=REGION,
-    )
-    # an error here is final; the second attempt keeps "reached max retries" out of its message
-    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2})
-    return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
-
-
-@dataclass(frozen=True)
-class CloudInfo:
-    """A running cloud, as another process sees it."""
-
-    pid: int
-    endpoint: str
-    provider_address: str
-    gateway_url: str
-    admin: Credentials
-    network: Network
-    region: str = REGION
-    account: str = ACCOUNT
-
-    def client(self, service: str) -> Any:
-        """A boto3 client that may do anything."""
-        return _client(service, self.endpoint, self.admin)
-
-
-def attach(home: Path) -> CloudInfo:
-    """Find the cloud that another process keeps in `home`.
-
-    Raises
-    ------
-    CloudNotRunning
-        If there is none.
-    """
-    record = homes.read(home)
-    return CloudInfo(
-        pid=record.pid,
-        endpoint=record.endpoint,
-        provider_address=record.provider_address,
-        gateway_url=record.gateway_url,
-        admin=Credentials(record.access_key_id, record.secret_access_key),
-        network=record.network,
-    )
 
 
 class Cloud:
@@ -154,7 +101,7 @@ class Cloud:
 
     def client(self, service: str) -> Any:
         """A boto3 client that may do anything."""
-        return _client(service, self.endpoint, self.admin)
+        return self.info.client(service)
 
     def start(self) -> None:
         """Start everything; on an error, or a signal meanwhile, stop what was started.

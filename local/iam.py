@@ -6,8 +6,6 @@ unrecorded, a key from `Iam.mint` acts as its role, any other is refused as AWS 
 
 from __future__ import annotations
 
-import secrets
-import string
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from moto.sts.models import STSBackend
 
 from local import iam_actions, iam_errors, iam_policy, iam_requests, iam_s3, iam_state
 from local.clock import Clock
+from local.credentials import Credentials
 from local.iam_actions import Need, NotModelledError
 from local.iam_policy import Access, Principal, UnsupportedPolicyError
 from local.iam_presigned import S3SignatureError
@@ -28,26 +27,6 @@ from local.iam_requests import Signer
 from local.patching import Patches
 
 # moto reads access keys of this form; AWS's have it too
-_KEY_ALPHABET = string.ascii_uppercase + string.digits
-_KEY_RANDOM = 16
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Keys for an AWS client; `repr` shows no secret."""
-
-    access_key_id: str
-    secret_access_key: str
-    session_token: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Credentials(access_key_id={self.access_key_id!r})"
-
-    @classmethod
-    def new(cls, prefix: str, *, session: bool) -> Credentials:
-        """Random credentials: `AKIA…` for long-term keys, `ASIA…` with a token for a session."""
-        key = prefix + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(_KEY_RANDOM))
-        return cls(key, secrets.token_urlsafe(30), secrets.token_urlsafe(60) if session else None)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import boto3
 from botocore.config import Config
 
-from local.iam import Credentials, Decision
+from local.credentials import Credentials
+from local.iam import Decision
 
 
 class Iam(Protocol):

@@ -146,9 +146,9 @@ def keys_add(
     as_json: Json = False,
 ) -> None:
     """Make a key for the API of the running local stack and print it, this once."""
-    from ops import commands  # noqa: PLC0415
+    from ops import operations  # noqa: PLC0415
 
-    key = commands.add_key(name, replace=replace)
+    key = operations.add_key(name, replace=replace)
     typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
 
 
@@ -165,9 +165,9 @@ def _operate(
 ) -> NoReturn:
     if target and exclude:
         raise UserError("--target and --exclude cannot be used together.")
-    from ops import commands  # noqa: PLC0415
+    from ops import operations  # noqa: PLC0415
 
-    request = commands.Request(
+    request = operations.Request(
         kind=kind,
         targets=target or [],
         excludes=exclude or [],
@@ -176,4 +176,4 @@ def _operate(
         run_program=run_program,
         expect_no_changes=expect_no_changes,
     )
-    _exit(lambda: commands.operate(request, as_json=as_json))
+    _exit(lambda: operations.operate(request, as_json=as_json))

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,29 +17,13 @@ from rich.markup import escape
 from local import offline
 from local.cloud import Cloud, CloudAlreadyUp, CloudError, Ports
 from local.engine import Options, Outcome
-from ops import images, keys, photos, targets
+from ops import images, keys, photos
 from ops import run as runs
 from ops.client import ApiClient
-from ops.display import print_outcome
+from ops.display import console_for, print_outcome
 from ops.errors import UserError
-from ops.local_stack import LocalStack, running
+from ops.local_stack import LocalStack
 from ops.paths import HOME, IMAGES, OUT
-
-PIPE_WIDTH = 200
-"""Columns where standard output is no terminal."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One operation on the running local stack, as the command line asks for it."""
-
-    kind: Literal["preview", "up", "destroy"]
-    targets: Sequence[str] = ()
-    excludes: Sequence[str] = ()
-    overrides: Sequence[str] = ()
-    target_dependents: bool = False
-    run_program: bool = False
-    expect_no_changes: bool = False
 
 
 @dataclass
@@ -57,7 +40,7 @@ def run(paths: Sequence[Path], out: Path | None, port: int, *, as_json: bool) ->
     """Push photographs through the flow and stop; 0 when every one ended as it must, else 1."""
     chosen = photos.chosen(paths)
     folder = out or OUT
-    console = _console(stderr=as_json)
+    console = console_for(stderr=as_json)
     with _session(console, port, key_name="run") as session:
         results = runs.process(ApiClient(session.url, session.key), chosen, folder, console)
     mean = runs.mean_iou(results)
@@ -74,7 +57,7 @@ def run(paths: Sequence[Path], out: Path | None, port: int, *, as_json: bool) ->
 def up(paths: Sequence[Path], port: int) -> int:
     """Keep the cloud until Ctrl-C; 0 after a clean stop."""
     chosen = photos.chosen(paths) if paths else []
-    console = _console()
+    console = console_for()
     with _session(console, port, key_name="up") as session:
         if chosen:
             console.print(runs.table(runs.process(ApiClient(session.url, session.key), chosen, OUT, console)))
@@ -86,43 +69,6 @@ def up(paths: Sequence[Path], port: int) -> int:
         _until_interrupted()
         console.print("stopping")
     return 0
-
-
-def operate(request: Request, *, as_json: bool) -> int:
-    """Preview, deploy or destroy on the running cloud; 0 when it went through."""
-    stack = running()
-    offline.install()
-    flows = [flow["key"] for flow in stack.output("flows")] if _names_a_flow(request) else []
-    options = Options(
-        kind=request.kind,
-        targets=targets.expand(request.targets, flows),
-        excludes=targets.expand(request.excludes, flows),
-        target_dependents=request.target_dependents,
-        run_program=request.run_program,
-    )
-    outcome = stack.run(options, request.overrides)
-    if as_json:
-        print(json.dumps(outcome.to_json(), indent=2))  # noqa: T201
-    else:
-        print_outcome(_console(), outcome, done=request.kind != "preview")
-    changed = any(count for op, count in outcome.changes.items() if op != "same")
-    return 1 if not outcome.ok or (request.expect_no_changes and changed) else 0
-
-
-def add_key(name: str, *, replace: bool) -> str:
-    """Make a key for the running stack's API and return it."""
-    stack = running()
-    return keys.add(stack.info.client("secretsmanager"), stack.output("api_keys_secret_arn"), name, replace=replace)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    """Return a console; a file or a pipe gets lines as long as they are, where a terminal would fold them."""
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
-
-
-def _names_a_flow(request: Request) -> bool:
-    return any(target.startswith("flow:") for target in (*request.targets, *request.excludes))
 
 
 @contextmanager
@@ -139,7 +85,8 @@ def _session(console: Console, port: int, key_name: str) -> Iterator[Session]:
                 console.print(cloud.notice)
             stack = LocalStack(cloud.info, worker)
             with _announced(console, "deploying the local stack"):
-                outcome = stack.run(Options(kind="up"))
+                # Nothing is deployed yet, so there is nothing that a preview first could save.
+                outcome = stack.run(Options(kind="up", skip_preview=True))
             _require(outcome, console)
             key = keys.add(cloud.client("secretsmanager"), stack.output("api_keys_secret_arn"), key_name)
             yield Session(cloud, stack, cloud.gateway_url, key)

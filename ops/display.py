@@ -8,6 +8,9 @@ from rich.table import Table
 
 from local.engine import Outcome
 
+PIPE_WIDTH = 200
+"""Columns where standard output is no terminal."""
+
 SYMBOLS = {
     "create": ("+", "green"),
     "update": ("~", "yellow"),
@@ -44,3 +47,9 @@ def print_outcome(console: Console, outcome: Outcome, *, done: bool) -> None:
     summary = ", ".join(f"{count} to {op}" if not done else f"{count} {op}" for op, count in counts.items())
     unchanged = outcome.changes.get("same", 0)
     console.print(f"{summary or 'no changes'} ({unchanged} unchanged)")
+
+
+def console_for(*, stderr: bool = False) -> Console:
+    """Return a console; a file or a pipe gets lines as long as they are, where a terminal would fold them."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)

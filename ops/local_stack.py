@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from local.cloud import CloudInfo, CloudNotRunning, attach
+from local.attach import CloudInfo, CloudNotRunning, attach
 from local.engine import Engine, Options, Outcome, StateStore
 from ops import config, images
 from ops.errors import UserError

@@ -10,6 +10,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -74,12 +75,16 @@ class Aws:
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    @cached_property
+    def _session(self) -> Any:
+        # One for all clients: each session reads botocore's endpoint tables anew.
+        key, secret, token = self.credentials
+        return boto3.session.Session(key, secret, token, region_name=self.region)
+
     def client(self, service: str) -> Any:
         """Return the boto3 client of a service (clients are safe to share between threads, making them is not)."""
         with self._lock:
             if service not in self._clients:
-                key, secret, token = self.credentials
-                session: Any = boto3.session.Session(key, secret, token, region_name=self.region)
                 # A Lambda invocation may take 15 minutes, and sending it twice would do its work twice.
                 settings = Config(
                     retries={"total_max_attempts": 1},
@@ -87,7 +92,7 @@ class Aws:
                     s3={"addressing_style": "path"},
                     max_pool_connections=32,
                 )
-                self._clients[service] = session.client(service, endpoint_url=self.endpoint, config=settings)
+                self._clients[service] = self._session.client(service, endpoint_url=self.endpoint, config=settings)
             return self._clients[service]
 
 

@@ -17,7 +17,8 @@ from botocore.config import Config
 from moto.moto_api._internal.models import moto_api_backend
 
 from local.clock import Clock
-from local.iam import Credentials, Iam
+from local.credentials import Credentials
+from local.iam import Iam
 from local.lambda_runtime import LambdaRuntime
 from local.moto_server import MotoServer, install_clock
 

@@ -15,7 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.core.authorization import ActionAuthenticatorMixin
 
-from local.cloud import Cloud, CloudAlreadyUp, CloudError, CloudNotRunning, Ports, attach
+from local.attach import CloudNotRunning, attach
+from local.cloud import Cloud, CloudAlreadyUp, CloudError, Ports
 from local.postgres import HOST
 from local.rds import random_password
 

@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 from moto.moto_api._internal.models import moto_api_backend
 
 from local.clock import Clock
-from local.iam import Credentials, Iam
+from local.credentials import Credentials
+from local.iam import Iam
 from local.moto_server import MotoServer, install_clock
 
 ACCOUNT, REGION = "123456789012", "us-west-2"

@@ -1,0 +1,58 @@
+"""Operations on the cloud that `./bmx up` keeps running, from another terminal; imports nothing of the cloud's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from local import offline
+from local.engine import Options
+from ops import keys, targets
+from ops.display import console_for, print_outcome
+from ops.local_stack import running
+
+
+@dataclass(frozen=True)
+class Request:
+    """One operation on the running local stack, as the command line asks for it."""
+
+    kind: Literal["preview", "up", "destroy"]
+    targets: Sequence[str] = ()
+    excludes: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    target_dependents: bool = False
+    run_program: bool = False
+    expect_no_changes: bool = False
+
+
+def operate(request: Request, *, as_json: bool) -> int:
+    """Preview, deploy or destroy on the running cloud; 0 when it went through."""
+    stack = running()
+    offline.install()
+    flows = [flow["key"] for flow in stack.output("flows")] if _names_a_flow(request) else []
+    options = Options(
+        kind=request.kind,
+        targets=targets.expand(request.targets, flows),
+        excludes=targets.expand(request.excludes, flows),
+        target_dependents=request.target_dependents,
+        run_program=request.run_program,
+    )
+    outcome = stack.run(options, request.overrides)
+    if as_json:
+        print(json.dumps(outcome.to_json(), indent=2))  # noqa: T201
+    else:
+        print_outcome(console_for(), outcome, done=request.kind != "preview")
+    changed = any(count for op, count in outcome.changes.items() if op != "same")
+    return 1 if not outcome.ok or (request.expect_no_changes and changed) else 0
+
+
+def add_key(name: str, *, replace: bool) -> str:
+    """Make a key for the running stack's API and return it."""
+    stack = running()
+    return keys.add(stack.info.client("secretsmanager"), stack.output("api_keys_secret_arn"), name, replace=replace)
+
+
+def _names_a_flow(request: Request) -> bool:
+    return any(target.startswith("flow:") for target in (*request.targets, *request.excludes))
