@@ -55,7 +55,7 @@ class PulumiCli:
 
     def __init__(self, project: Path, ports: Mapping[str, int], stack: str = STACK) -> None:
         self._binary = shutil.which("pulumi") or ""
-        self._project = project
+        self.project = project
         self._settings = project / f"Pulumi.{stack}.yaml"
         self._given = yaml.safe_load(self._settings.read_text())["config"] if self._settings.exists() else {}
         self._home = project.parent / "pulumi"
@@ -112,7 +112,7 @@ class PulumiCli:
 
     def _configure(self, step: Step) -> None:
         kept = yaml.safe_load(self._settings.read_text()) if self._settings.exists() else {}
-        namespace = yaml.safe_load((self._project / "Pulumi.yaml").read_text())["name"]
+        namespace = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
         kept["config"] = self._given | {f"{namespace}:{key}": value for key, value in step.config.items()}
         self._settings.write_text(yaml.safe_dump(kept))
         for key, value in step.secrets.items():
@@ -134,7 +134,7 @@ class PulumiCli:
     def _kill(self, command: list[str], until: Callable[[], object]) -> str:
         process = subprocess.Popen(
             [self._binary, *command],
-            cwd=self._project,
+            cwd=self.project,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -152,7 +152,7 @@ class PulumiCli:
     def _pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [self._binary, *arguments],
-            cwd=self._project,
+            cwd=self.project,
             env=self._environment,
             capture_output=True,
             text=True,

@@ -59,10 +59,18 @@ def test_a_forced_replacement_of_the_database_is_refused_even_ignoring_protect(d
         assert not [operation for urn, operation in refused.operations if operation == "create-replacement"]
 
 
-def test_destroy_is_refused_with_and_without_the_program(deployed):
+def test_other_code_of_one_function_updates_that_function(deployed):
     cli, given = deployed
+    handler = cli.project / "handlers" / "job_sweeper" / "handler.py"
+    handler.write_text(handler.read_text() + "# another line\n")
+    changed = cli.run(Step("other code", "preview", given))
+    assert changed.errors == []
+    names = {urn.rsplit("::", 1)[1] for urn, operation in changed.operations if operation == "update"}
+    assert names == {"job_sweeper"}
+
+
+def test_destroy_is_refused_without_the_program(deployed):
+    cli, _ = deployed
     refused = cli.run(Step("destroy", "destroy"))
     assert refused.exit_code
-    refused = cli.run(Step("destroy", "destroy", given, targets=(INSTANCE,), run_program=True, target_dependents=True))
-    assert refused.exit_code
-    assert "Refused: this would delete" in "\n".join(refused.errors)
+    assert "run with the `--run-program` flag to use delete hooks" in "\n".join(refused.errors)
