@@ -67,6 +67,16 @@ def test_a_changed_attribute_of_a_queue_is_an_update_that_reaches_the_cloud_and_
     assert not providing.diff(updated, wanted).changed
 
 
+@pytest.mark.parametrize(("before", "now", "changed"), [("1a", "1a", False), ("1a", "2b", True), ("", "", True)])
+def test_code_of_which_the_engine_sends_only_the_hash_is_compared_by_it(
+    providing: Providing, before: str, now: str, changed: bool
+):
+    # The Pulumi CLI leaves the contents out of every Diff.
+    made = function(providing)
+    made.outputs["code"] = Archive(hash=before)
+    assert providing.diff(made, settings(made.outputs["role"], code=Archive(hash=now))).changed is changed
+
+
 def test_another_name_is_another_queue_and_the_old_one_may_stay_until_then(providing: Providing):
     made = providing.create(QUEUE, {"name": "q"})
     difference = providing.diff(made, {"name": "r"})
