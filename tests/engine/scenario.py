@@ -91,6 +91,16 @@ def scenarios() -> list[Scenario]:
     return [Scenario(name, importlib.import_module(f"{package.__name__}.{name}")) for name in names]
 
 
+def password_scenarios() -> list[Scenario]:
+    """The rows of the password matrix."""
+    return [scenario for scenario in scenarios() if scenario.name.startswith("password_")]
+
+
+def general_scenarios() -> list[Scenario]:
+    """Everything that an engine does otherwise."""
+    return [scenario for scenario in scenarios() if not scenario.name.startswith("password_")]
+
+
 class Thing(pulumi.CustomResource):
     """A resource of the scripted provider: any properties; ``identity`` forces replacement; ``arn`` is an output."""
 

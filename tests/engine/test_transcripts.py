@@ -6,23 +6,16 @@ import re
 import pytest
 
 from tests.engine.embedded import Embedded
-from tests.engine.engines import PulumiCli, needs_the_real_engine
 from tests.engine.runner import play
-from tests.engine.scenario import Scenario, scenarios
+from tests.engine.scenario import Scenario, general_scenarios, scenarios
 from tests.engine.transcript import RECORDED, differences, read
 
 EVERY = pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
 
 
-@EVERY
+@pytest.mark.parametrize("scenario", general_scenarios(), ids=lambda scenario: scenario.name)
 def test_the_embedded_engine_does_what_the_real_one_did(scenario: Scenario, tmp_path):
     assert differences(read(scenario.name), play(scenario, tmp_path, Embedded)) == []
-
-
-@needs_the_real_engine
-@EVERY
-def test_the_real_engine_still_does_what_was_recorded(scenario: Scenario, tmp_path):
-    assert differences(read(scenario.name), play(scenario, tmp_path, PulumiCli)) == []
 
 
 def test_every_scenario_has_a_transcript_of_its_steps_and_every_transcript_a_scenario():

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud import Cloud
 from tests.engine.engines import PulumiCli, needs_the_real_engine
 from tests.engine.scenario import Step
 from tests.engine.test_whole_program import project
@@ -18,6 +17,8 @@ INSTANCE = "**aws:rds/instance:Instance::database-instance"
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PulumiCli, dict[str, object]]]:
+    from local.cloud import Cloud
+
     folder: Path = tmp_path_factory.mktemp("whole")
     with Cloud(folder / "cloud") as cloud:
         network = {"vpcId": cloud.network.vpc_id, "subnetIds": list(cloud.network.subnet_ids)}
