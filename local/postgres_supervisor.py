@@ -143,6 +143,8 @@ def main() -> None:
 def _watch(server: subprocess.Popen[bytes]) -> None:
     # the server's death must end this process too, though it sits in read()
     signal.signal(signal.SIGCHLD, lambda *_: os._exit(server.wait()))
+    if server.poll() is not None:  # it died before anyone listened for that
+        return
     while os.read(0, 1024):
         pass
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

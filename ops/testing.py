@@ -21,7 +21,7 @@ from ops.paths import ROOT
 LINTERS: dict[str, list[str]] = {
     "ruff": ["ruff", "check", "--quiet", "."],
     "ruff format": ["ruff", "format", "--check", "--quiet", "."],
-    "import-linter": ["lint-imports", "--no-timing"],
+    "import-linter": ["lint-imports", "--no-logo"],
     "mypy": ["mypy", "--no-error-summary", "."],
 }
 

@@ -90,8 +90,7 @@ class StateStore:
             "deployment": {
                 "resources": [state.to_json(self._encrypt) for state in sort_states(resources)],
                 "pending_operations": [
-                    {"type": op.type, "resource": op.state.to_json(self._encrypt)}
-                    for op in pending
+                    {"type": op.type, "resource": op.state.to_json(self._encrypt)} for op in pending
                 ],
             },
         }

@@ -157,6 +157,20 @@ def test_a_broken_data_directory_is_an_error_with_the_logs_end(tmp_path):
         server.start()
 
 
+DEAD_BEFORE_WATCHED = """
+import subprocess, sys, time
+from local import postgres_supervisor
+server = subprocess.Popen([sys.executable, "-c", ""])
+time.sleep(1)  # dead, and its signal gone by
+postgres_supervisor._watch(server)
+"""
+
+
+def test_a_server_that_died_before_it_was_watched_ends_its_supervisor():
+    with subprocess.Popen([sys.executable, "-c", DEAD_BEFORE_WATCHED], stdin=subprocess.PIPE) as supervisor:
+        assert supervisor.wait(20) == 0
+
+
 PARENT = """
 import sys, time
 from pathlib import Path
