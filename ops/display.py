@@ -43,6 +43,8 @@ def print_outcome(console: Console, outcome: Outcome, *, done: bool) -> None:
         console.print(
             f"[{colour}]{severity}[/]: {escape(urn.split('::')[-1] + ': ' if urn else '')}{escape(message.strip())}"
         )
+    if not outcome.ok and not outcome.steps:
+        return
     counts = {op: count for op, count in sorted(outcome.changes.items()) if op != "same" and count}
     summary = ", ".join(f"{count} to {op}" if not done else f"{count} {op}" for op, count in counts.items())
     unchanged = outcome.changes.get("same", 0)

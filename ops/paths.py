@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / ".local"
-"""The embedded cloud's folder: lock, state, PostgreSQL directory, logs. Gone with the cloud."""
+HOME = Path(os.environ.get("BMX_HOME") or ROOT / ".local").absolute()
+"""The embedded cloud's folder: lock, state, PostgreSQL directory, logs. Gone with the cloud; BMX_HOME moves it."""
 IMAGES = ROOT / ".build" / "images"
 """Container images as plain folders; kept between runs."""
 OUT = ROOT / "out"

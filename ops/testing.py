@@ -98,7 +98,8 @@ def _shares(console: Console, report: Path) -> tuple[int, int, int]:
     for name, (passed, wrong, skipped, seconds) in sorted(counts.items()):
         table.add_row(name, f"{passed:.0f}", f"{wrong:.0f}", f"{skipped:.0f}", f"{seconds:.0f}")
     console.print(table)
-    for name, reason in sorted(skips.items()):
-        console.print(f"skipped: {name}: {reason}", markup=False)
+    for reason in sorted(set(skips.values())):
+        names = sorted(name for name, its_reason in skips.items() if its_reason == reason)
+        console.print(f"skipped, {reason}:", *(f"  {name}" for name in names), sep="\n", markup=False, soft_wrap=True)
     totals = [int(sum(row[index] for row in counts.values())) for index in range(3)]
     return totals[0], totals[1], totals[2]

@@ -1,0 +1,165 @@
+"""`./bmx` as a person uses it: two terminals, Ctrl-C, a machine without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.paths import ROOT
+from tests.e2e.pictures import small_photo
+
+BMX = str(ROOT / "bmx")
+#: Brings the loopback interface of a new network namespace up, which has no other, then becomes the command.
+ALONE = """
+import fcntl, os, socket, struct, sys
+with socket.socket() as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@dataclass
+class Terminal:
+    """A terminal with an embedded cloud's folder of its own."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"BMX_HOME": str(self.home)}
+
+    def run(self, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        command = [*prefix, BMX, *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=280, check=False)
+
+    def up(self) -> tuple[subprocess.Popen[str], list[str]]:
+        """Start `./bmx up`; return it and the lines up to the key."""
+        process = subprocess.Popen(
+            [BMX, "up"], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("From another terminal"):
+                return process, lines
+        raise AssertionError("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory, worker_image: str) -> Terminal:
+    return Terminal(tmp_path_factory.mktemp("command-line") / "cloud")
+
+
+@pytest.fixture(scope="module")
+def up(terminal: Terminal) -> Iterator[list[str]]:
+    process, lines = terminal.up()
+    try:
+        yield lines
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def test_a_preview_from_another_terminal_finds_no_changes(terminal: Terminal, up: list[str]) -> None:
+    shown = terminal.run("preview", "--json", "--expect-no-changes")
+    assert shown.returncode == 0, shown.stderr
+    assert set(json.loads(shown.stdout)["changeSummary"]) == {"same"}
+
+
+def test_the_key_is_shown_once_and_is_not_kept(terminal: Terminal, up: list[str]) -> None:
+    [key] = [match[1] for line in up if (match := re.match(r"key:\s+(\S+)", line))]
+    files = [path for path in terminal.home.rglob("*") if path.is_file() and "postgres" not in path.parts]
+    assert not [path for path in files if key.encode() in path.read_bytes()]
+
+
+def test_a_password_in_the_configuration_is_refused_by_name(terminal: Terminal, up: list[str]) -> None:
+    refused = terminal.run("deploy", "--config", "bluemoxon:dbPassword=not-used")
+    assert refused.returncode == 1
+    assert "dbPassword" in refused.stdout
+    assert "not-used" not in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_second_cloud_is_refused_with_the_firsts_process(terminal: Terminal, up: list[str], command: str) -> None:
+    refused = terminal.run(command)
+    assert refused.returncode == 1
+    assert "already up" in refused.stderr
+    assert "./bmx deploy" in refused.stderr
+
+
+def test_a_flow_that_is_not_in_the_catalogue_is_refused(terminal: Terminal, up: list[str]) -> None:
+    refused = terminal.run("preview", "--target", "flow:images")
+    assert refused.returncode == 2
+    assert "image_processing" in refused.stderr
+
+
+def test_a_protected_stack_is_not_destroyed(terminal: Terminal, up: list[str]) -> None:
+    refused = terminal.run("destroy", "--run-program")
+    assert refused.returncode == 1
+    assert "Refused: this would delete 'database-instance'" in refused.stdout
+
+
+def test_ctrl_c_stops_everything_and_leaves_only_logs(tmp_path: Path, worker_image: str) -> None:
+    terminal = Terminal(tmp_path / "cloud")
+    process, _ = terminal.up()
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+    assert {path.name for path in terminal.home.iterdir()} <= {"lock", "logs"}
+
+
+def test_what_a_killed_cloud_left_is_moved_aside_and_the_run_begins_anew(tmp_path: Path, worker_image: str) -> None:
+    terminal = Terminal(tmp_path / "cloud")
+    process, _ = terminal.up()
+    process.kill()
+    process.wait(30)
+    done = terminal.run("run", str(small_photo(tmp_path).path), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cloud.stale-" in done.stdout
+    assert list(tmp_path.glob("cloud.stale-*"))
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("unshare") or os.geteuid() != 0,
+    reason="cutting the network off takes unshare and root",
+)
+def test_a_second_run_needs_no_network(tmp_path: Path, worker_image: str) -> None:
+    alone = ("unshare", "--net", sys.executable, "-c", ALONE)
+    photo = small_photo(tmp_path).path
+    done = Terminal(tmp_path / "cloud").run("run", str(photo), "--out", str(tmp_path / "out"), prefix=alone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"book.png", "book.thumb.jpg"}
+
+
+def test_a_photograph_that_is_not_there_is_named_before_anything_starts(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path / "cloud")
+    refused = terminal.run("run", str(tmp_path / "gone.jpg"))
+    assert refused.returncode == 2
+    assert "gone.jpg: does not exist" in refused.stderr
+    assert not terminal.home.exists()
+
+
+def test_a_taken_port_is_named(tmp_path: Path, worker_image: str) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        refused = Terminal(tmp_path / "cloud").run("run", "--port", str(port))
+    assert refused.returncode == 1
+    assert f"port {port}" in refused.stderr
+    assert "--port" in refused.stderr
