@@ -57,8 +57,8 @@ class Flow:
     needs
         What the function may do besides working through its own queue, e.g. ``(ReadObjects("photos/"),)``.
     producers
-        Names of the functions that send to the queue, e.g. ``("api",)``. Each gets send and inspect on this queue,
-        inspect on its dead letters, and the variable with the queue's name; nobody else does.
+        Names of the functions that send to the queue, e.g. ``("api",)``. Each may send to this queue and gets the
+        variable with its name; nobody else does.
     handler
         Entry point where the artefact is a zip; an image carries its own.
     batch_size, batch_window

@@ -29,8 +29,6 @@ UNSCOPED_ACTIONS: Mapping[str, str] = {
     "xray:PutTraceSegments": "X-Ray supports no resource for it (Service Authorization Reference)",
 }
 
-INSPECT_QUEUE = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
-
 # "IAM and AWS STS quotas": characters of a managed policy, white space not counted; managed policies on a role.
 LONGEST_POLICY = 6_144
 MOST_POLICIES = 10
@@ -99,18 +97,13 @@ def secret_statements(secret_arns: Iterable[pulumi.Input[str]]) -> tuple[Stateme
     return (Statement(("secretsmanager:GetSecretValue",), tuple(secret_arns)),)
 
 
-def producer_statements(
-    queue_arn: pulumi.Input[str], dead_letter_queue_arn: pulumi.Input[str]
-) -> tuple[Statement, ...]:
-    """Grant sending to one queue, and inspecting it and its dead letters.
+def producer_statements(queue_arn: pulumi.Input[str]) -> tuple[Statement, ...]:
+    """Grant sending to one queue, and nothing on its dead letters.
 
-    Inspecting belongs to sending: a sender knows the queue by its name, and SQS answers "does not exist" to whoever may
-    not ask for the address.
+    Asking for the address belongs to sending: a sender knows the queue by its name, and SQS answers "does not exist" to
+    whoever may not ask.
     """
-    return (
-        Statement(("sqs:SendMessage", *INSPECT_QUEUE), (queue_arn,)),
-        Statement(INSPECT_QUEUE, (dead_letter_queue_arn,)),
-    )
+    return (Statement(("sqs:GetQueueUrl", "sqs:SendMessage"), (queue_arn,)),)
 
 
 def consumer_statements(queue_arn: pulumi.Input[str]) -> tuple[Statement, ...]:

@@ -45,7 +45,7 @@ class UseDatabase:
 
 @dataclass(frozen=True)
 class SendTo:
-    """Send messages to a flow's queue and inspect the queue and its dead letters; made from `Flow.producers`."""
+    """Send messages to a flow's queue, which one knows by its name; made from `Flow.producers`."""
 
     flow: str
 

@@ -90,8 +90,7 @@ class WorkerFlow(pulumi.ComponentResource):
         """Grant a producer sending to this flow; it learns the queue's name."""
         if need != SendTo(self.flow.key):
             return None
-        statements = iam.producer_statements(self._queue.arn, self._dead_letters.arn)
-        return Grant(statements, {self.flow.variable: self._queue.name})
+        return Grant(iam.producer_statements(self._queue.arn), {self.flow.variable: self._queue.name})
 
     def _dead_letter_queue(self) -> aws.sqs.Queue:
         return aws.sqs.Queue(

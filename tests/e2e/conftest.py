@@ -20,13 +20,14 @@ from tests.e2e.project import copy_of_the_program
 
 @dataclass
 class Deployed:
-    """A cloud with a changeable copy of the program deployed to it."""
+    """A cloud with a changeable copy of the program deployed to it; `decided` permissions were asked for meanwhile."""
 
     cloud: Cloud
     project: Path
     stack: LocalStack
     worker_image: str
     outcome: Outcome
+    decided: int = 0
 
     def operate(self, kind: str, *overrides: str, **options: object) -> Outcome:
         return self.stack.run(Options(kind=kind, **options), overrides)  # type: ignore[arg-type]
@@ -50,4 +51,4 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, worker_image: str) -> Ite
         stack = LocalStack(cloud.info, worker_image, project=project, home=folder / "cloud")
         outcome = stack.run(Options(kind="up"))
         assert outcome.ok, outcome.diagnostics
-        yield Deployed(cloud, project, stack, worker_image, outcome)
+        yield Deployed(cloud, project, stack, worker_image, outcome, len(cloud.iam.decisions))

@@ -57,14 +57,12 @@ def database(made: Deployed) -> set[tuple[str, str]]:
 
 
 def produces(made: Deployed, function: str) -> set[tuple[str, str]]:
-    """Send and inspect on the queues of the flows that name the function, inspect on their dead letters."""
+    """Find the queues of the flows that name the function, and send to them."""
     pairs = set()
     for flow in flows.catalogue(made.prefix):
         if function in flow.producers:
             queue = f"arn:aws:sqs:us-west-2:123456789012:{flow.queue_name(made.prefix)}"
-            for inspect in ("sqs:GetQueueUrl", "sqs:GetQueueAttributes"):
-                pairs |= {(inspect, queue), (inspect, f"{queue}-dlq")}
-            pairs.add(("sqs:SendMessage", queue))
+            pairs |= {("sqs:GetQueueUrl", queue), ("sqs:SendMessage", queue)}
     return pairs
 
 

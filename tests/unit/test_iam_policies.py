@@ -14,7 +14,6 @@ from components.refused import RefusedError
 
 BUCKET = "arn:aws:s3:::shop-images"
 QUEUE = "arn:aws:sqs:us-west-2:123456789012:shop-orders"
-DEAD_LETTERS = f"{QUEUE}-dlq"
 GROUP = "arn:aws:logs:us-west-2:123456789012:log-group:/aws/lambda/shop-orders"
 
 
@@ -60,13 +59,10 @@ def test_telling_missing_objects_apart_is_the_buckets_own_action():
     assert allowed(lambda: iam.object_statements(TellMissingObjects(), BUCKET)) == {("s3:ListBucket", BUCKET)}
 
 
-def test_a_producer_sends_and_inspects_and_only_inspects_the_dead_letters():
-    assert allowed(lambda: iam.producer_statements(QUEUE, DEAD_LETTERS)) == {
+def test_a_producer_finds_its_queue_and_sends_to_it_and_no_more():
+    assert allowed(lambda: iam.producer_statements(QUEUE)) == {
         ("sqs:SendMessage", QUEUE),
         ("sqs:GetQueueUrl", QUEUE),
-        ("sqs:GetQueueAttributes", QUEUE),
-        ("sqs:GetQueueUrl", DEAD_LETTERS),
-        ("sqs:GetQueueAttributes", DEAD_LETTERS),
     }
 
 
@@ -178,10 +174,9 @@ def test_documents_are_counted_for_the_longest_arns_before_any_is_known(queues):
 def test_the_grants_of_a_producer_of_25_flows_fit_a_role():
     def every_flow():
         for number in range(25):
-            queue, dead = (pulumi.Output.from_input(f"{QUEUE}-{number}{end}") for end in ("", "-dlq"))
-            yield from iam.producer_statements(queue, dead)
+            yield from iam.producer_statements(pulumi.Output.from_input(f"{QUEUE}-{number}"))
 
-    assert len(allowed(every_flow)) == 25 * 5
+    assert len(allowed(every_flow)) == 25 * 2
 
 
 def test_more_grants_than_a_role_takes_are_refused():
