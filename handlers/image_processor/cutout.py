@@ -21,13 +21,40 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from handlers.image_processor import png
+from handlers.image_processor.container import Container, open_container
+from handlers.image_processor.limits import (
+    LIMITS,
+    BrokenFileError,
+    Limits,
+    NoSubjectError,
+    PermanentError,
+    TooLargeError,
+    UnsupportedFormatError,
+)
+
+__all__ = [
+    "LIMITS",
+    "BrokenFileError",
+    "Cutout",
+    "Limits",
+    "Network",
+    "NoSubjectError",
+    "PermanentError",
+    "Photograph",
+    "Segmentation",
+    "Stopwatch",
+    "TooLargeError",
+    "UnsupportedFormatError",
+    "compose",
+    "cut_out",
+    "decode",
+    "make_thumbnail",
+    "segment",
+]
 
 Ground = Literal["black", "white"]
 Float = NDArray[np.float32]
 
-FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF"}
-"""What Pillow may open, and how such files begin. Its other decoders are never reached by a caller's bytes."""
-ORIENTATION_TAG = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,67 +72,11 @@ CHANNEL_MEAN: Float = np.array((0.485, 0.456, 0.406), np.float32)
 CHANNEL_DEVIATION: Float = np.array((0.229, 0.224, 0.225), np.float32)
 """ImageNet's mean and standard deviation, in RGB order: the normalisation of rembg's U2netSession.predict."""
 HALF_OPAQUE = 128
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error),
+    Image.DecompressionBombError,
+)
 """What Pillow's decoders raise on broken files; memory and bugs elsewhere stay what they are."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a photograph may be. The sides, threshold and thumbnail are the system's published constants.
-
-    Parameters
-    ----------
-    max_bytes : int
-        Size of the file.
-    max_pixels : int
-        Width times height as the file declares them, checked before anything is decoded: 20 kB of PNG can decode to
-        gigabytes.
-    max_side : int
-        Pixels; a longer picture is scaled down to it.
-    min_subject_side : int
-        Pixels; a subject narrower or lower than this is no cut-out worth keeping.
-    brightness_threshold : float
-        0 to 255; a subject whose mean luma lies below gets a black ground, any other a white one.
-    subject_confidence : float
-        0 to 1; where the network is nowhere surer than this, there is no subject. Blank paper and noise stay below
-        0.05, books reach 1.0.
-    contrast : (float, float)
-        Alpha, 0 to 1, that becomes fully transparent and fully opaque; between them it rises in a straight line. The
-        network's mask is 320 pixels wide, so that its edge, scaled up, would be a halo of the old ground.
-    """
-
-    max_bytes: int = 30 * 1024 * 1024
-    max_pixels: int = 80_000_000
-    max_side: int = 4096
-    min_subject_side: int = 100
-    brightness_threshold: float = 128.0
-    subject_confidence: float = 0.3
-    contrast: tuple[float, float] = (0.3, 0.7)
-    thumbnail_side: int = 300
-    thumbnail_quality: int = 85
-
-
-LIMITS = Limits()
-
-
-class PermanentError(Exception):
-    """The photograph can never be processed, however often it is tried; `str()` is the reason, for people."""
-
-
-class NoSubjectError(PermanentError):
-    """The network finds nothing that stands out, or only something too small."""
-
-
-class TooLargeError(PermanentError):
-    """More bytes or pixels than the limits allow."""
-
-
-class BrokenFileError(PermanentError):
-    """The file begins as a picture and does not decode."""
-
-
-class UnsupportedFormatError(PermanentError):
-    """Not a JPEG, PNG or WebP file."""
 
 
 @dataclass(frozen=True)
@@ -277,48 +248,29 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Photograph:
     ------
     TooLargeError, BrokenFileError, UnsupportedFormatError
     """
-    picture = _open(data, limits)
-    scale = min(1.0, limits.max_side / max(picture.size))
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    container = open_container(data, limits)
     try:
+        picture = _open(container)
+        scale = min(1.0, limits.max_side / max(picture.size))
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture.draft(None, size)  # JPEG alone: decodes at 1/2, 1/4 or 1/8, never smaller than asked
-        picture.load()  # before EXIF is asked for: a PNG's getexif loads too, and its error would pass for bad EXIF
-        orientation = _orientation(picture)
-        profile = picture.info.get("icc_profile")
-        rgb, alpha = _to_srgb(picture, profile)
-    except Image.DecompressionBombError as error:
-        raise TooLargeError(f"the picture is too large: {error}") from error
+        picture.load()
+        rgb, alpha = _to_srgb(picture, container.profile)
     except UNREADABLE as error:
         raise BrokenFileError(f"the file is broken: {error}") from error
-    return Photograph(_stand(rgb, size, orientation), alpha and _stand(alpha, size, orientation))
+    turn = UPRIGHT.get(container.orientation)
+    return Photograph(_stand(rgb, size, turn), alpha and _stand(alpha, size, turn))
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
-    """Read the header only, and refuse what the limits forbid before a pixel is decoded."""
-    if not data:
-        raise BrokenFileError("the file is broken: it has 0 bytes")
-    if len(data) > limits.max_bytes:
-        raise TooLargeError(f"the file is too large: {len(data):,} bytes, at most {limits.max_bytes:,} are taken")
-    pixels = f"at most {limits.max_pixels:,} pixels are taken"
+def _open(container: Container) -> Image.Image:
+    """Let Pillow read the header; what it makes of it has to be what was checked."""
     try:
-        picture = Image.open(io.BytesIO(data), formats=list(FORMATS))
-    except Image.DecompressionBombError as error:
-        raise TooLargeError(f"the picture is too large: {pixels}") from error
+        picture = Image.open(io.BytesIO(container.pixels), formats=[container.format])
     except UNREADABLE as error:
-        if any(data.startswith(beginning) for beginning in FORMATS.values()):
-            raise BrokenFileError("the file is broken: its header cannot be read") from error
-        raise UnsupportedFormatError("the file is not a JPEG, PNG or WebP picture") from error
-    if picture.width * picture.height > limits.max_pixels:
-        raise TooLargeError(f"the picture is too large: {picture.width} x {picture.height}, {pixels}")
+        raise BrokenFileError("the file is broken: its header cannot be read") from error
+    if picture.size != (container.width, container.height):
+        raise BrokenFileError("the file is broken: its header declares two sizes")
     return picture
-
-
-def _orientation(picture: Image.Image) -> Image.Transpose | None:
-    """The turn that EXIF asks for. Unreadable EXIF in a readable picture counts as none, as in browsers."""
-    try:
-        return UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG, 1))
-    except (*UNREADABLE, TypeError):
-        return None
 
 
 def _stand(picture: Image.Image, size: tuple[int, int], orientation: Image.Transpose | None) -> Image.Image:
