@@ -1,12 +1,23 @@
 """The ``api`` function: API Gateway events in, JSON out."""
 
+from functools import cache
 from typing import Any
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.api import edge, problems, routes_books, routes_health, routes_jobs
+from handlers.api import (
+    edge,
+    openapi,
+    page,
+    problems,
+    routes_books,
+    routes_health,
+    routes_import,
+    routes_jobs,
+)
 from handlers.common import logs
+from handlers.common.settings import Deployment
 from handlers.common.version import version_answer
 
 logger = logs.configure()
@@ -19,8 +30,26 @@ app = APIGatewayHttpResolver(
 )
 app.include_router(routes_health.router, prefix="/api/v1/health")
 app.include_router(routes_books.router, prefix="/api/v1/books")
+app.include_router(routes_import.router, prefix="/api/v1/import")
 app.include_router(routes_jobs.router, prefix="/api/v1/image-jobs")
 problems.register(app)
+
+
+@app.get("/api/v1/openapi.json", include_in_schema=False)
+def openapi_document() -> dict[str, Any]:
+    """Describe every route."""
+    return _document()
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return openapi.document(app, Deployment.from_environment().version)
+
+
+@app.get(edge.PAGE_PATH, include_in_schema=False)
+def documentation_page() -> Response[str]:
+    """Show the document to people; the page is the same for everybody and asks for the key."""
+    return Response(200, "text/html; charset=utf-8", page.text(), headers=dict(page.headers()))
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")

@@ -14,7 +14,8 @@ from typing import Any
 from handlers.api.parts import parts
 from handlers.api.problems import ProblemError
 
-PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health/version"})
+PAGE_PATH = "/api/v1/docs"
+PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health/version", PAGE_PATH})
 JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024  # requests are small; photographs go to S3 directly
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 
-from handlers.api.models import Image, NewImage
+from handlers.api import image_jobs, photographs
+from handlers.api.models import BookWithImages, Image, NewImage
 from handlers.api.parts import Parts
-from handlers.api.problems import ProblemError, invalid, not_found
-from handlers.common import dispatch, jobs, storage
+from handlers.api.photographs import Photograph
+from handlers.api.problems import not_found
+from handlers.common import jobs, storage
 from handlers.common.order import display_order, lock_book
-from handlers.common.tables import book_images, image_processing_jobs, image_uploads
+from handlers.common.tables import book_images, books, image_processing_jobs, image_uploads
 
 log = logging.getLogger(__name__)
 
@@ -78,75 +79,28 @@ def complete(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> job
         The reservation stays, so the caller may upload again within its time.
     """
     with parts.database.begin() as connection:
-        upload = _upload(connection, book_id, image_id)
-        known = upload is None and _is_image(connection, book_id, image_id)
+        upload = photographs.find_upload(connection, book_id, image_id)
+        known = upload is None and photographs.is_image(connection, book_id, image_id)
     if upload is None and not known:
         raise not_found(f"There is no upload {image_id} for book {book_id}; reserve one first.")
-    # Outside any transaction: reading the object takes as long as S3 takes.
-    sha256 = None if upload is None else _checked(parts, upload)
+    sha256 = upload and photographs.check(parts, upload.s3_key, field="file", declared=upload.content_type)
     with parts.database.begin() as connection:
         lock_book(connection, book_id)
-        upload = _upload(connection, book_id, image_id)  # read again under the lock: somebody may have completed it
-        job = _take_in(connection, upload, sha256, now) if upload else jobs.latest_for(connection, image_id)
-    if job is not None and job.status == "pending" and job.sent_at is None:
-        dispatch.send(parts.database, parts.queues, parts.image_queue, job, now=now)
-    return job
+        upload = photographs.find_upload(connection, book_id, image_id)  # again: somebody may have completed it
+        if upload and sha256:
+            job = photographs.add(connection, book_id, [Photograph.of_upload(upload, sha256)], now=now)
+        else:
+            job = jobs.latest_for(connection, image_id)
+    return image_jobs.send(parts, job, now=now)
 
 
-def _upload(connection: sa.Connection, book_id: int, image_id: int) -> sa.Row[Any] | None:
-    query = sa.select(image_uploads).where(image_uploads.c.image_id == image_id, image_uploads.c.book_id == book_id)
-    return connection.execute(query).one_or_none()
-
-
-def _is_image(connection: sa.Connection, book_id: int, image_id: int) -> bool:
-    query = sa.select(book_images.c.id).where(book_images.c.id == image_id, book_images.c.book_id == book_id)
-    return connection.execute(query).one_or_none() is not None
-
-
-def _checked(parts: Parts, upload: sa.Row[Any]) -> str:
-    """Return the object's SHA-256 in hex; it is read once, in pieces, so the function's memory does not matter."""
-    try:
-        found = parts.storage.fingerprint(upload.s3_key)
-    except storage.ObjectMissingError:
-        raise ProblemError(
-            HTTPStatus.CONFLICT, "Nothing was uploaded yet: post the file to upload.url, then complete."
-        ) from None
-    except storage.ObjectTooLargeError:
-        raise ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The upload has more than {storage.MAX_UPLOAD_BYTES} bytes."
-        ) from None
-    if found.size == 0:
-        raise invalid("file", "the upload has 0 bytes")
-    kind = storage.image_type_of(found.head)
-    if kind is None:
-        raise invalid("file", "the upload is no JPEG, PNG or WebP by its first bytes")
-    if kind != upload.content_type:
-        raise invalid("content_type", f"declared {upload.content_type}, but by its first bytes the upload is {kind}")
-    return found.sha256
-
-
-def _take_in(connection: sa.Connection, upload: sa.Row[Any], sha256: str | None, now: datetime) -> jobs.Job | None:
-    """Make the upload a picture of its book; the first one becomes primary and gets a job. Under the book's lock."""
-    position, has_primary = connection.execute(
-        sa.select(
-            sa.func.coalesce(sa.func.max(book_images.c.display_order) + 1, sa.func.count()),
-            sa.func.coalesce(sa.func.bool_or(book_images.c.is_primary), sa.false()),
-        ).where(book_images.c.book_id == upload.book_id)
-    ).one()
-    connection.execute(
-        sa.insert(book_images).values(
-            id=upload.image_id,
-            book_id=upload.book_id,
-            s3_key=upload.s3_key,
-            original_filename=upload.original_filename,
-            content_hash=sha256,
-            image_type=upload.image_type,
-            display_order=position,
-            is_primary=not has_primary,
-        )
-    )
-    connection.execute(sa.delete(image_uploads).where(image_uploads.c.image_id == upload.image_id))
-    return None if has_primary else jobs.create(connection, upload.book_id, upload.image_id, now=now)
+def book(parts: Parts, book_id: int) -> BookWithImages:
+    """Return a book and its pictures in their order; 404 as a `ProblemError` where there is none."""
+    with parts.database.begin() as connection:
+        row = connection.execute(sa.select(books.c.id, books.c.title).where(books.c.id == book_id)).one_or_none()
+        if row is None:
+            raise not_found(f"There is no book {book_id}.")
+        return BookWithImages(id=row.id, title=row.title, images=images_of(parts, connection, book_id))
 
 
 def images_of(parts: Parts, connection: sa.Connection, book_id: int) -> list[Image]:

@@ -1,17 +1,34 @@
 """Requests and answers of the API."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from aws_lambda_powertools.event_handler.openapi.params import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
-from handlers.common.storage import MAX_UPLOAD_BYTES
+from handlers.common.storage import MAX_KEY_LENGTH, MAX_UPLOAD_BYTES, PREFIX, stored_key
 
 MAX_ID = 2**31 - 1  # PostgreSQL's integer
+MAX_PAGE = 100
+PAGE = 50
+# Each is read whole, up to 30 MB, within the 29 s that API Gateway waits.
+MAX_IMPORTED = 20
+MAX_IMAGES = 1000  # in one order
 
 Id = Annotated[int, Path(ge=1, le=MAX_ID)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most entries of a page.")]
 ContentType = Literal["image/jpeg", "image/png", "image/webp"]
 
 
@@ -28,6 +45,13 @@ def _line(length: int) -> Any:
         StringConstraints(strip_whitespace=True, min_length=1, max_length=length),
         AfterValidator(_printable),
     ]
+
+
+ImageType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
+ObjectKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=len(PREFIX) + MAX_KEY_LENGTH), AfterValidator(stored_key)
+]
+RowId = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
 class Request(BaseModel):
@@ -54,7 +78,7 @@ class NewImage(Request):
 
     filename: _line(255)  # type: ignore[valid-type]
     content_type: ContentType
-    image_type: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")] | None = None
+    image_type: ImageType | None = None
     size: Annotated[int, Field(ge=1, le=MAX_UPLOAD_BYTES)] | None = None
 
 
@@ -63,6 +87,84 @@ class Upload(BaseModel):
 
     url: str
     fields: dict[str, str]
+
+
+class _GivenOrAbsent:
+    """Marks a field that may be left out, but not be null; else `X | None` would let null stand for absence."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self._refuse_null, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return dict(handler(schema)["anyOf"][0])
+
+    @staticmethod
+    def _refuse_null(value: Any) -> Any:
+        if value is None:
+            raise ValueError("null is no value; leave the field out")
+        return value
+
+
+_OPTIONAL = _GivenOrAbsent()
+
+
+def _exactly_one(one: str, other: str) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"oneOf": [{"required": [one]}, {"required": [other]}]})
+
+
+class ImportedImage(Request):
+    """A photograph in the bucket: by its object's key, with or without `books/`, or by a reserved upload's id.
+
+    What is said of an upload was said when it was reserved, so only a key takes a filename and an image type.
+    """
+
+    model_config = _exactly_one("key", "image_id")
+
+    key: Annotated[ObjectKey | None, _OPTIONAL] = None
+    image_id: Annotated[RowId | None, _OPTIONAL] = None
+    filename: _line(255) | None = None  # type: ignore[valid-type]
+    image_type: ImageType | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.key is None) == (self.image_id is None):
+            raise ValueError("give either key or image_id")
+        if self.image_id is not None and (self.filename is not None or self.image_type is not None):
+            raise ValueError("filename and image_type of an upload were given when it was reserved; leave them out")
+        return self
+
+
+class Import(Request):
+    """A book to import: a new one by its title, or one that is there by its id; and its photographs in their order."""
+
+    model_config = _exactly_one("title", "book_id")
+
+    title: Annotated[_line(500) | None, _OPTIONAL] = None  # type: ignore[valid-type]
+    book_id: Annotated[RowId | None, _OPTIONAL] = None
+    images: Annotated[list[ImportedImage], Field(min_length=1, max_length=MAX_IMPORTED)]
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.title is None) == (self.book_id is None):
+            raise ValueError("give either title (a new book) or book_id (a book that is there)")
+        return self
+
+    @model_validator(mode="after")
+    def _no_image_twice(self) -> Self:
+        named = [(image.key, image.image_id) for image in self.images]
+        if twice := [place for place, name in enumerate(named) if name in named[:place]]:
+            raise ValueError(f"images.{twice[0]} is named twice")
+        if self.book_id is None and any(image.image_id is not None for image in self.images):
+            raise ValueError("an upload belongs to its book; give that book's book_id instead of a title")
+        return self
+
+
+class Order(Request):
+    """Every picture of a book once, in the order that is wanted; the first becomes primary."""
+
+    image_ids: Annotated[list[RowId], Field(min_length=1, max_length=MAX_IMAGES)]
 
 
 class Reservation(BaseModel):
@@ -107,6 +209,20 @@ class Completion(BaseModel):
     job: JobState | None
 
 
+class Imported(BaseModel):
+    """An imported book, and the job that its import caused."""
+
+    book: BookWithImages
+    job: JobState | None
+
+
+class Arrangement(BaseModel):
+    """A book's pictures in their new order, and the job of its primary that this caused."""
+
+    images: list[Image]
+    job: JobState | None
+
+
 class ImageJob(BaseModel):
     """An image job."""
 
@@ -124,6 +240,37 @@ class ImageJob(BaseModel):
     created_at: datetime | None
     updated_at: datetime | None
     completed_at: datetime | None
+
+
+class BookPage(BaseModel):
+    """Some books, by id; `next` goes into `after` for the next page and is null on the last."""
+
+    books: list[Book]
+    next: int | None
+
+
+class JobPage(BaseModel):
+    """Some image jobs, newest first; `next` goes into `after` for the next page and is null on the last."""
+
+    jobs: list[ImageJob]
+    next: UUID | None
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457); `errors` names the fields at fault, where there are any."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list["FieldError"] = []
+
+
+class FieldError(BaseModel):
+    """One field at fault, as a dotted path: `body.title`."""
+
+    field: str
+    message: str
 
 
 class Health(BaseModel):

@@ -5,6 +5,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -51,6 +52,7 @@ def call(
     key: str | None = KEY,
     raw: str | bytes | None = None,
     content_type: str | None = "application/json",
+    query: str = "",
 ) -> Answer:
     headers = {"host": "localhost"}
     if key is not None:
@@ -59,7 +61,7 @@ def call(
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
-        "rawQueryString": "",
+        "rawQueryString": query,
         "headers": headers,
         "requestContext": {
             "accountId": "123456789012",
@@ -73,6 +75,10 @@ def call(
         },
         "isBase64Encoded": isinstance(raw, bytes),
     }
+    if query:
+        # Payload format 2.0 joins the values of one name with commas.
+        values = parse_qs(query, keep_blank_values=True)
+        event["queryStringParameters"] = {name: ",".join(each) for name, each in values.items()}
     if raw is not None:
         event["body"] = base64.b64encode(raw).decode() if isinstance(raw, bytes) else raw
     elif body is not None:

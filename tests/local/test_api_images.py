@@ -8,7 +8,6 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-import boto3
 import pytest
 import requests
 import sqlalchemy as sa
@@ -22,47 +21,13 @@ from handlers.common.storage import MAX_UPLOAD_BYTES
 from handlers.common.tables import book_images, books, image_processing_jobs, image_uploads
 from handlers.job_sweeper.sweep import SEND_GRACE, sweep
 from tests.local.api_caller import BUCKET, QUEUE, call
+from tests.local.api_pictures import JPEG, NEW, PNG, add, complete, messages, new_book, put, reserve
 from tests.local.test_api_edge import problem
-
-JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 10
-PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
-NEW = {"filename": "photo.jpg", "content_type": "image/jpeg"}
 
 
 @pytest.fixture
 def book(api):
-    return call("POST", "/api/v1/books", {"title": "Emma"}).json["id"]
-
-
-def reserve(book, **changes):
-    answer = call("POST", f"/api/v1/books/{book}/images", NEW | changes)
-    assert answer.status == 201, answer.text
-    return answer.json
-
-
-def put(reservation, body=JPEG):
-    """Upload as S3 would store it. What the signed policy allows is tested where it is made."""
-    fields = reservation["upload"]["fields"]
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=fields["key"], Body=body, ContentType=fields["Content-Type"])
-
-
-def complete(book, image_id):
-    return call("POST", f"/api/v1/books/{book}/images/{image_id}/complete")
-
-
-def add(book, body=JPEG, **changes):
-    reservation = reserve(book, **changes)
-    put(reservation, body)
-    answer = complete(book, reservation["image_id"])
-    assert answer.status in {200, 202}, answer.text
-    return answer.json
-
-
-def messages():
-    sqs = boto3.client("sqs")
-    url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
-    received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-    return [json.loads(message["Body"]) for message in received]
+    return new_book()
 
 
 def count(database, table):

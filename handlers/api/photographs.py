@@ -1,0 +1,122 @@
+"""Photographs on their way into a book: the object is checked, then rows are written under the book's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import sqlalchemy as sa
+
+from handlers.api import arrangement
+from handlers.api.parts import Parts
+from handlers.api.problems import ProblemError, invalid
+from handlers.common import jobs, storage
+from handlers.common.tables import book_images, image_uploads
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A checked object that becomes a picture; `image_id` is the reserved one, where an upload was reserved."""
+
+    s3_key: str
+    sha256: str
+    filename: str | None
+    image_type: str | None
+    image_id: int | None = None
+
+    @classmethod
+    def of_upload(cls, upload: sa.Row[Any], sha256: str) -> Photograph:
+        """Take over what was said when the upload was reserved."""
+        return cls(upload.s3_key, sha256, upload.original_filename, upload.image_type, upload.image_id)
+
+
+def find_upload(connection: sa.Connection, book_id: int, image_id: int) -> sa.Row[Any] | None:
+    """Return a reservation that was not completed yet, or ``None``."""
+    query = sa.select(image_uploads).where(image_uploads.c.image_id == image_id, image_uploads.c.book_id == book_id)
+    return connection.execute(query).one_or_none()
+
+
+def is_image(connection: sa.Connection, book_id: int, image_id: int) -> bool:
+    """Tell whether the book has this picture."""
+    query = sa.select(book_images.c.id).where(book_images.c.id == image_id, book_images.c.book_id == book_id)
+    return connection.execute(query).one_or_none() is not None
+
+
+def check(parts: Parts, key: str, *, field: str, declared: str | None = None) -> str:
+    """Return an object's SHA-256 in hex; it is read once, in pieces, so the function's memory does not matter.
+
+    Outside any transaction: it takes as long as S3 takes.
+
+    Parameters
+    ----------
+    key
+        As the database stores it.
+    field
+        What to name in a refusal.
+    declared
+        Content type that the caller announced.
+
+    Raises
+    ------
+    ProblemError
+        409 there is no object; 413 it is too large; 422 it cannot be a photograph. Each names the field.
+    """
+
+    def refuse(status: HTTPStatus, message: str) -> ProblemError:
+        return ProblemError(status, f"{field}: {message}", [{"field": field, "message": message}])
+
+    try:
+        found = parts.storage.fingerprint(key)
+    except storage.ObjectMissingError:
+        raise refuse(
+            HTTPStatus.CONFLICT, "nothing is stored there yet: post the file to upload.url, then call again"
+        ) from None
+    except storage.ObjectTooLargeError:
+        raise refuse(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the object has more than {storage.MAX_UPLOAD_BYTES} bytes"
+        ) from None
+    if found.size == 0:
+        raise invalid(field, "the upload has 0 bytes")
+    kind = storage.image_type_of(found.head)
+    if kind is None:
+        raise invalid(field, "the upload is no JPEG, PNG or WebP by its first bytes")
+    if declared not in {None, kind}:
+        raise invalid(field, f"declared {declared}, but by its first bytes the upload is {kind}")
+    return found.sha256
+
+
+def add(
+    connection: sa.Connection, book_id: int, photographs: Sequence[Photograph], *, now: datetime
+) -> jobs.Job | None:
+    """Append photographs to a book. Under the book's lock.
+
+    Returns
+    -------
+    Job or None
+        The job that this caused, where the book had no primary.
+    """
+    position = connection.execute(
+        sa.select(sa.func.coalesce(sa.func.max(book_images.c.display_order) + 1, sa.func.count())).where(
+            book_images.c.book_id == book_id
+        )
+    ).scalar_one()
+    for place, photograph in enumerate(photographs, start=position):
+        reserved = {} if photograph.image_id is None else {"id": photograph.image_id}
+        connection.execute(
+            sa.insert(book_images).values(
+                book_id=book_id,
+                s3_key=photograph.s3_key,
+                original_filename=photograph.filename,
+                content_hash=photograph.sha256,
+                image_type=photograph.image_type,
+                display_order=place,
+                is_primary=False,
+                **reserved,
+            )
+        )
+        if reserved:
+            connection.execute(sa.delete(image_uploads).where(image_uploads.c.image_id == photograph.image_id))
+    return arrangement.ensure_primary(connection, book_id, now=now)
