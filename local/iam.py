@@ -26,8 +26,6 @@ from local.iam_presigned import S3SignatureError
 from local.iam_requests import Signer
 from local.patching import Patches
 
-# moto reads access keys of this form; AWS's have it too
-
 
 @dataclass(frozen=True)
 class Decision:

@@ -162,14 +162,13 @@ def _conditions(raw: Mapping[str, Mapping[str, Any]], source: str) -> Iterable[C
 
 
 @functools.lru_cache(maxsize=4096)
-def _pattern(pattern: str, any_run: str, flags: int) -> re.Pattern[str]:
-    parts = (any_run if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.compile("".join(parts), re.DOTALL | flags)
+def _regex(pattern: str, any_run: str) -> str:
+    return "".join(any_run if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
 
 
 def wildcard(pattern: str, value: str) -> bool:
     """Whether `value` matches `pattern`, where `*` is any run of characters and `?` is one; case-sensitive."""
-    return _pattern(pattern, ".*", 0).fullmatch(value) is not None
+    return re.fullmatch(_regex(pattern, ".*"), value, re.DOTALL) is not None
 
 
 def action_matches(pattern: str, action: str) -> bool:
@@ -177,7 +176,7 @@ def action_matches(pattern: str, action: str) -> bool:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
     """
-    return _pattern(pattern, ".*", re.IGNORECASE).fullmatch(action) is not None
+    return re.fullmatch(_regex(pattern, ".*"), action, re.DOTALL | re.IGNORECASE) is not None
 
 
 def resource_matches(pattern: str, resource: str) -> bool:
@@ -188,13 +187,9 @@ def resource_matches(pattern: str, resource: str) -> bool:
     The sixth segment is the resource itself, whose own colons separate nothing.
     """
     head, tail = _segments(pattern)
-    parts = []
-    for segment in head:
-        reaching = segment.endswith("*")
-        body = _pattern(segment[:-1] if reaching else segment, "[^:]*", 0).pattern
-        parts.append(body + (".*" if reaching else ""))
+    parts = [_regex(segment, "[^:]*") + (".*" if segment.endswith("*") else "") for segment in head]
     if tail is not None:
-        parts.append(_pattern(tail, ".*", 0).pattern)
+        parts.append(_regex(tail, ".*"))
     return re.fullmatch(":".join(parts), resource, re.DOTALL) is not None
 
 
@@ -215,8 +210,7 @@ def arn_like(pattern: str, value: str) -> bool:
     head, tail = _segments(value)
     if pattern_tail is None or tail is None:
         return False
-    pairs = [*zip(pattern_head, head, strict=True), (pattern_tail, tail)]
-    return all(wildcard(wanted, given) for wanted, given in pairs)
+    return all(map(wildcard, [*pattern_head, pattern_tail], [*head, tail]))
 
 
 # operator -> (match of one value, negated)
@@ -298,8 +292,8 @@ def decide(
         if statement.effect == "Deny":
             article = "an identity" if kind == "identity" else "a resource"
             return Verdict(False, f"with an explicit deny in {article}-based policy", statement)
-    for kind, statement in matching:
-        if statement.effect == "Allow":
-            return Verdict(True, f"allowed by {kind}-based policy", statement)
+    if matching:
+        kind, statement = matching[0]
+        return Verdict(True, f"allowed by {kind}-based policy", statement)
     kind = "resource" if principal.service else "identity"
     return Verdict(False, f"because no {kind}-based policy allows the {access.action} action")

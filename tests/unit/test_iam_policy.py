@@ -14,6 +14,7 @@ ACTION = GUIDE + "reference_policies_elements_action.html"
 RESOURCE = GUIDE + "reference_policies_elements_resource.html"
 PRINCIPAL = GUIDE + "reference_policies_elements_principal.html"
 OPERATORS = GUIDE + "reference_policies_elements_condition_operators.html"
+GRAMMAR = GUIDE + "reference_policies_grammar.html"
 SINGLE = GUIDE + "reference_policies_condition-logic-multiple-context-keys-or-values.html"
 
 ACCOUNT = "123456789012"
@@ -49,6 +50,11 @@ class Row:
     who: Principal = CALLER
 
 
+def by_events(operator, *arns):
+    """EventBridge, allowed on a condition on the rule that it comes from."""
+    return statement(Principal={"Service": "events.amazonaws.com"}, **when(operator, "aws:SourceArn", *arns))
+
+
 NAMESPACE = {"cloudwatch:namespace": "worker"}
 SOURCE = {"aws:sourcearn": "arn:aws:events:us-west-2:123456789012:rule/sweep"}
 TABLE = [
@@ -80,6 +86,28 @@ TABLE = [
     Row("resources are case-sensitive", RESOURCE, False, [statement(resource=QUEUE.replace("jobs", "Jobs"))]),
     Row("* alone is every resource", RESOURCE, True, [statement(resource="*")]),
     Row("* inside the resource's name", RESOURCE, True, [statement(resource=QUEUE[:-2] + "*")]),
+    Row("one resource of a list is enough", RESOURCE, True, [statement(resource=[QUEUE + "-dlq", QUEUE])]),
+    Row(
+        "a segment is matched whole",
+        RESOURCE,
+        False,
+        [statement(resource=f"arn:aws:sqs:us-west:{ACCOUNT}:jobs")],
+    ),
+    Row(
+        "* inside the account stays in it",
+        RESOURCE,
+        False,
+        [statement(resource="arn:aws:sqs:us-west-2:1*2:jobs")],
+        on="arn:aws:sqs:us-west-2:1:2:jobs",
+    ),
+    Row(
+        "* in the resource's name spans colons",
+        RESOURCE,
+        True,
+        [statement(action="logs:PutLogEvents", resource=f"arn:aws:logs:us-west-2:{ACCOUNT}:log-group:/aws/lambda/f:*")],
+        action="logs:PutLogEvents",
+        on=f"arn:aws:logs:us-west-2:{ACCOUNT}:log-group:/aws/lambda/f:log-stream:2026",
+    ),
     Row("? inside the resource's name is one character", RESOURCE, True, [statement(resource=QUEUE[:-1] + "?")]),
     Row(
         "* that ends a segment reaches beyond the colons",
@@ -133,6 +161,16 @@ TABLE = [
         [statement(**when("StringEquals", "cloudwatch:namespace", "Worker"))],
         context=NAMESPACE,
     ),
+    *(
+        Row(
+            f"{operator} compares the whole value",
+            OPERATORS,
+            operator == "StringNotEquals",
+            [statement(**when(operator, "cloudwatch:namespace", "workers"))],
+            context=NAMESPACE,
+        )
+        for operator in ("StringEquals", "StringNotEquals")
+    ),
     Row(
         "StringEquals has no wildcards",
         OPERATORS,
@@ -146,6 +184,27 @@ TABLE = [
         True,
         [statement(**when("StringLike", "cloudwatch:namespace", "work*"))],
         context=NAMESPACE,
+    ),
+    Row(
+        "StringLike is case-sensitive",
+        OPERATORS,
+        False,
+        [statement(**when("StringLike", "cloudwatch:namespace", "Work*"))],
+        context=NAMESPACE,
+    ),
+    Row(
+        "StringLike matches the whole value",
+        OPERATORS,
+        False,
+        [statement(**when("StringLike", "cloudwatch:namespace", "wor?"))],
+        context=NAMESPACE,
+    ),
+    Row(
+        "StringLike's * is any run, colons among it",
+        OPERATORS,
+        True,
+        [statement(**when("StringLike", "cloudwatch:namespace", "work*er"))],
+        context={"cloudwatch:namespace": "work:a:er"},
     ),
     Row(
         "StringNotEquals is met by another value",
@@ -167,6 +226,20 @@ TABLE = [
         False,
         [statement(**when("StringNotLike", "cloudwatch:namespace", "wo*"))],
         context=NAMESPACE,
+    ),
+    Row(
+        "StringNotLike is case-sensitive",
+        OPERATORS,
+        True,
+        [statement(**when("StringNotLike", "cloudwatch:namespace", "Wo*"))],
+        context=NAMESPACE,
+    ),
+    Row(
+        "a boolean without quotes is its word in lower case",
+        GRAMMAR,
+        True,
+        [statement(Condition={"StringEquals": {"aws:SecureTransport": True}})],
+        context={"aws:securetransport": "true"},
     ),
     Row(
         "a missing key: not met",
@@ -264,6 +337,63 @@ TABLE = [
         who=EVENTS,
     ),
     Row(
+        "ArnEquals's * does not cross components either",
+        OPERATORS,
+        False,
+        [],
+        [by_events("ArnEquals", "arn:aws:events:*:rule/*")],
+        context=SOURCE,
+        who=EVENTS,
+    ),
+    Row(
+        "ArnLike is case-sensitive",
+        OPERATORS,
+        False,
+        [],
+        [by_events("ArnLike", "arn:aws:events:*:*:rule/Sweep")],
+        context=SOURCE,
+        who=EVENTS,
+    ),
+    Row(
+        "what is no ARN is like none",
+        OPERATORS,
+        False,
+        [],
+        [by_events("ArnLike", "arn:aws:events:*:*:rule/*")],
+        context={"aws:sourcearn": "arn:aws:events"},
+        who=EVENTS,
+    ),
+    Row(
+        "no ARN is like what is none",
+        OPERATORS,
+        False,
+        [],
+        [by_events("ArnLike", "arn:aws:events:*")],
+        context=SOURCE,
+        who=EVENTS,
+    ),
+    *(
+        Row(
+            f"{operator} is met where * would have to cross components",
+            OPERATORS,
+            True,
+            [],
+            [by_events(operator, "arn:aws:events:*:rule/*")],
+            context=SOURCE,
+            who=EVENTS,
+        )
+        for operator in ("ArnNotEquals", "ArnNotLike")
+    ),
+    Row(
+        "ArnNotEquals is not met by a match",
+        OPERATORS,
+        False,
+        [],
+        [by_events("ArnNotEquals", SOURCE["aws:sourcearn"])],
+        context=SOURCE,
+        who=EVENTS,
+    ),
+    Row(
         "ArnNotLike is not met by a match",
         OPERATORS,
         False,
@@ -303,6 +433,16 @@ TABLE = [
     # Principal
     Row("the session's ARN is a principal", PRINCIPAL, True, [], [on(SESSION)]),
     Row("* is everyone", PRINCIPAL, True, [], [on("*")]),
+    Row("* alone is everyone", PRINCIPAL, True, [], [statement(Principal="*")]),
+    Row(
+        "* alone is every service",
+        PRINCIPAL,
+        False,
+        [],
+        [by_events("ArnEquals", SOURCE["aws:sourcearn"]), statement("Deny", Principal="*")],
+        context=SOURCE,
+        who=EVENTS,
+    ),
     Row("another role is somebody else", PRINCIPAL, False, [], [on(ROLE + "2")]),
     Row("no wildcards inside a principal", PRINCIPAL, False, [], [on(f"arn:aws:iam::{ACCOUNT}:role/*")]),
     Row(
@@ -357,6 +497,7 @@ def test_the_evaluator_decides_as_the_page_says(row):
         (TABLE[0], "because no identity-based policy allows the sqs:SendMessage action"),
         (TABLE[3], "with an explicit deny in an identity-based policy"),
         (TABLE[5], "with an explicit deny in a resource-based policy"),
+        (Row("", LOGIC, False, who=EVENTS), "because no resource-based policy allows the sqs:SendMessage action"),
     ],
 )
 def test_a_refusal_ends_in_awss_words(row, reason):
@@ -390,6 +531,14 @@ def test_what_is_not_modelled_is_refused_by_name(changed, named):
         parse(document, "policy p", "identity")
     assert named in str(error.value)
     assert "policy p" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("principal", "named"), [("everyone", "'everyone'"), ({"AWS": "*", "Federated": "x"}, "Federated")]
+)
+def test_a_principal_that_is_not_modelled_is_refused_by_name(principal, named):
+    with pytest.raises(UnsupportedPolicyError, match=named):
+        parse(json.dumps({"Statement": statement(Principal=principal)}), "p", "resource")
 
 
 def test_a_resource_policy_without_a_principal_is_refused():
