@@ -24,7 +24,7 @@ Format = Literal["JPEG", "PNG", "WEBP"]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-IHDR_BYTES = 13
+IHDR_BYTES, PALETTE_COLOUR = 13, 3
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 JPEG_MARKER = re.compile(rb"\xff[\x01-\xfe]")
 """The next marker: 0xFF 0x00 is a stuffed byte and 0xFF 0xFF a filler (ITU-T T.81, B.1.1)."""
@@ -98,8 +98,7 @@ class Container:
     def count(self, limits: Limits) -> None:
         """Count one part that carries no pixels."""
         self.segments += 1
-        if self.segments > limits.max_segments:
-            raise TooLargeError(f"the file has too many parts: at most {limits.max_segments:,} are taken")
+        _check_parts(self.segments, limits.max_segments)
 
     def add_exif(self, exif: bytes, limits: Limits) -> None:
         """Take the first EXIF block; of a second one nothing is known."""
@@ -149,6 +148,11 @@ def _parse(data: bytes, limits: Limits) -> Container:
     raise UnsupportedFormatError(f"the file is not a JPEG, PNG or WebP picture{is_what}")
 
 
+def _check_parts(parts: int, most: int) -> None:
+    if parts > most:
+        raise TooLargeError(f"the file has too many parts: at most {most:,} are taken")
+
+
 def _check_size(container: Container, size: int, limits: Limits) -> None:
     width, height = container.width, container.height
     if not width or not height:
@@ -167,16 +171,21 @@ def _check_size(container: Container, size: int, limits: Limits) -> None:
 
 def _png(data: bytes, limits: Limits) -> Container:
     container = Container("PNG", b"")
-    kept = [PNG_SIGNATURE]
+    kept, lacks_palette = [PNG_SIGNATURE], False
     for kind, start, end in _png_chunks(data):
         if kind == b"IHDR":
             if container.width or end - start != IHDR_BYTES:
                 raise BrokenFileError("the file is broken: it has more than one header, or one of the wrong size")
-            container.width, container.height = struct.unpack_from(">II", data, start)
+            container.width, container.height, _, colour_type = struct.unpack_from(">IIBB", data, start)
+            lacks_palette = colour_type == PALETTE_COLOUR
         elif not container.width:
             raise BrokenFileError("the file is broken: a PNG has to begin with its header")
+        if kind == b"IDAT" and lacks_palette:
+            raise BrokenFileError("the file is broken: its palette is missing or comes too late")
         if kind in PNG_PIXELS:
+            lacks_palette = lacks_palette and kind != b"PLTE"
             kept.append(data[start - 8 : end + 4])
+            _check_parts(len(kept), limits.max_pixel_chunks)
             continue
         container.count(limits)
         if kind in (b"eXIf", b"iCCP") and zlib.crc32(data[start - 4 : end]) == _number(data, end):

@@ -25,6 +25,8 @@ class Limits:
         Scans times pixels.
     max_segments : int
         Parts of the container that carry no pixels (JPEG markers, PNG chunks, RIFF chunks).
+    max_pixel_chunks : int
+        Of a PNG; encoders write some thousand bytes into each, a million empty ones take seconds.
     max_exif_bytes, max_profile_bytes : int
         EXIF as stored; ICC profile as it inflates.
     max_side : int
@@ -49,6 +51,7 @@ class Limits:
     max_scans: int = 100
     max_scanned_pixels: int = 1_600_000_000
     max_segments: int = 2_000
+    max_pixel_chunks: int = 20_000
     max_exif_bytes: int = 1024 * 1024
     max_profile_bytes: int = 4 * 1024 * 1024
     max_side: int = 4096
