@@ -39,7 +39,7 @@ INTERNALS = ("Traceback", "psycopg", "sqlalchemy", "botocore", "handlers/")
 
 @pytest.fixture
 def there(api):
-    """Parameters that name things which exist: a book with two photographs, a reserved upload and a failed job."""
+    """What names things that exist, parameters and bodies: a book, two photographs, an upload, a failed job."""
     book = new_book()
     first, second = add(book), add(book)
     waiting = reserve(book)
@@ -51,10 +51,12 @@ def there(api):
         "book_id": [book],
         "image_id": [first["image"]["id"], second["image"]["id"], waiting["image_id"]],
         "job_id": [first["job"]["id"]],
+        "/api/v1/books/{book_id}/images/reorder": [{"image_ids": [second["image"]["id"], first["image"]["id"]]}],
+        "/api/v1/import": [{"title": "Emma", "images": [{"key": "scan.jpg"}]}],
     }
 
 
-def hold(there, method, path, *, examples, mode):
+def hold(there, method, path, *, mode, examples=15, always_the_same=True):
     """Send generated requests of one operation and hold each answer to the document."""
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     schema.app = application
@@ -62,7 +64,13 @@ def hold(there, method, path, *, examples, mode):
     checks = [*CHECKS, negative_data_rejection] if mode is GenerationMode.NEGATIVE else CHECKS
     seen = []
 
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples,
+        derandomize=always_the_same,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy(generation_mode=mode), data=st.data())
     def each(case, data):
         if mode is GenerationMode.POSITIVE and data.draw(st.booleans()):
@@ -70,6 +78,8 @@ def hold(there, method, path, *, examples, mode):
             case.path_parameters = {
                 name: data.draw(st.sampled_from(there[name])) for name in case.path_parameters or {}
             }
+            if path in there:
+                case.body = data.draw(st.sampled_from(there[path]))
         response = case.call_and_validate(headers={"X-API-Key": KEY}, checks=checks)
         seen.append(response.status_code)
         assert not any(word in response.text for word in INTERNALS), response.text
@@ -81,8 +91,8 @@ def hold(there, method, path, *, examples, mode):
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_what_fits_the_document_gets_an_answer_that_fits_it(there, method, path):
-    seen = hold(there, method, path, examples=15, mode=GenerationMode.POSITIVE)
-    assert 401 not in seen
+    seen = hold(there, method, path, mode=GenerationMode.POSITIVE)
+    assert any(code < 300 for code in seen), "none of them did anything"
 
 
 def has_input(path, method):
@@ -95,7 +105,7 @@ WITH_INPUT = [(method, path) for method, path in OPERATIONS if has_input(path, m
 
 @pytest.mark.parametrize(("method", "path"), WITH_INPUT)
 def test_what_does_not_fit_the_document_is_refused_in_a_problem_document(there, method, path):
-    seen = hold(there, method, path, examples=15, mode=GenerationMode.NEGATIVE)
+    seen = hold(there, method, path, mode=GenerationMode.NEGATIVE)
     assert max(seen) < 500
 
 
@@ -103,7 +113,7 @@ def test_what_does_not_fit_the_document_is_refused_in_a_problem_document(there, 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize(("method", "path"), WITH_INPUT)
 def test_many_more_requests_get_answers_that_fit_the_document(there, method, path, mode):
-    hold(there, method, path, examples=400, mode=mode)
+    hold(there, method, path, mode=mode, examples=400, always_the_same=False)
 
 
 def test_the_document_is_the_one_that_callers_get(api):
