@@ -16,6 +16,7 @@ from moto.awslambda import models, responses
 from moto.core.exceptions import JsonRESTError
 from moto.sqs.models import sqs_backends
 
+from local import lambda_limits
 from local.invocation import InvokeError, encode
 from local.patching import Patches
 
@@ -44,9 +45,11 @@ class LambdaApi:
         self._replace(responses.LambdaResponse, "invoke", lambda original: _invoke_action(runtime))
         self._replace(responses.LambdaResponse, "invoke_async", lambda original: _invoke_async_action(runtime))
         self._replace(models.LambdaBackend, "invoke", lambda original: _backend_invoke(runtime))
+        self._replace(models.LambdaBackend, "create_function", _creating_function)
+        self._replace(models.LambdaFunction, "update_configuration", _updating_function)
         self._replace(models.LambdaBackend, "create_event_source_mapping", self._creating)
-        for name in ("update_event_source_mapping", "delete_event_source_mapping"):
-            self._replace(models.LambdaBackend, name, self._changing)
+        self._replace(models.LambdaBackend, "update_event_source_mapping", self._updating)
+        self._replace(models.LambdaBackend, "delete_event_source_mapping", self._deleting)
         self._replace(models.EventSourceMapping, "get_configuration", self._describing)
 
     def remove(self) -> None:
@@ -70,15 +73,29 @@ class LambdaApi:
 
         return create_event_source_mapping
 
-    def _changing(self, original: Any) -> Any:
+    def _updating(self, original: Any) -> Any:
         runtime = self._runtime
 
-        def change(backend: models.LambdaBackend, uuid: str, *arguments: Any) -> Any:
-            mapping = original(backend, uuid, *arguments)
+        def update_event_source_mapping(backend: models.LambdaBackend, uuid: str, spec: dict[str, Any]) -> Any:
+            if found := backend.get_event_source_mapping(uuid):
+                batch = {"BatchSize": found.batch_size, "MaximumBatchingWindowInSeconds": found.max_batch_window}
+                function = backend.get_function(spec.get("FunctionName") or found.function_arn)
+                _check_limits(function, _queue(backend, found.event_source_arn), batch | spec)
+            mapping = original(backend, uuid, spec)
             runtime.mappings.reconcile()
             return mapping
 
-        return change
+        return update_event_source_mapping
+
+    def _deleting(self, original: Any) -> Any:
+        runtime = self._runtime
+
+        def delete_event_source_mapping(backend: models.LambdaBackend, uuid: str) -> Any:
+            mapping = original(backend, uuid)
+            runtime.mappings.reconcile()
+            return mapping
+
+        return delete_event_source_mapping
 
     def _describing(self, original: Any) -> Any:
         runtime = self._runtime
@@ -114,18 +131,52 @@ def _check_mapping(runtime: LambdaRuntime, backend: Any, function: Any, queue: A
                 f'The event source arn (" {queue.queue_arn} ") and function (" {function.function_name} ") provided '
                 f"mapping already exists. Please update or delete the existing mapping with UUID {other.uuid}",
             )
-    if int(queue.visibility_timeout) < int(function.timeout):
-        raise JsonRESTError(
-            "InvalidParameterValueException",
-            f"Queue visibility timeout: {queue.visibility_timeout} seconds is less than "
-            f"Function timeout: {function.timeout} seconds",
-        )
+    _check_limits(function, queue, spec)
     for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
         if not runtime.iam.authorize(function.role, f"sqs:{action}", queue.queue_arn).allowed:
             raise JsonRESTError(
                 "InvalidParameterValueException",
                 f"The provided execution role does not have permissions to call {action} on SQS",
             )
+
+
+def _check_limits(function: Any, queue: Any, spec: dict[str, Any]) -> None:
+    _check_ranges(spec)
+    batch, window = int(spec.get("BatchSize") or 10), int(spec.get("MaximumBatchingWindowInSeconds") or 0)
+    for refusal in (
+        lambda_limits.batch_refusal(batch, window),
+        lambda_limits.visibility_refusal(int(queue.visibility_timeout), int(function.timeout)),
+    ):
+        if refusal:
+            raise JsonRESTError("InvalidParameterValueException", refusal)
+
+
+def _check_ranges(spec: dict[str, Any]) -> None:
+    if refusal := lambda_limits.range_refusal(spec):
+        raise JsonRESTError("ValidationException", refusal)
+
+
+def _check_function(spec: dict[str, Any]) -> None:
+    """Refuse what Lambda refuses when a function is made or configured."""
+    _check_ranges(spec)
+    for refusal in lambda_limits.environment_refusals(spec.get("Environment", {}).get("Variables", {})):
+        raise JsonRESTError("InvalidParameterValueException", refusal)
+
+
+def _creating_function(original: Any) -> Any:
+    def create_function(backend: models.LambdaBackend, spec: dict[str, Any]) -> Any:
+        _check_function(spec)
+        return original(backend, spec)
+
+    return create_function
+
+
+def _updating_function(original: Any) -> Any:
+    def update_configuration(function: models.LambdaFunction, config_updates: dict[str, Any]) -> Any:
+        _check_function(config_updates)
+        return original(function, config_updates)
+
+    return update_configuration
 
 
 def _refusal(error: InvokeError) -> Answer:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
+from local.lambda_limits import environment_refusals
 from local.resources import archives
 from local.resources.driver import Aws, AwsError, Driver, gone
 from local.resources.schema import Failure, Property
@@ -24,32 +24,9 @@ LIMITS: Final = (
 )
 
 MISSING: Final = ("ResourceNotFoundException", "ResourceNotFound", "404")
-_ENVIRONMENT_BYTES: Final = 4096  # quotas: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+# quotas: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _UNZIPPED_BYTES: Final = 262_144_000
 _ZIPPED_BYTES: Final = 52_428_800
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
-_RESERVED_VARIABLES: Final = frozenset(
-    [
-        "_HANDLER",
-        "_X_AMZN_TRACE_ID",
-        "AWS_DEFAULT_REGION",
-        "AWS_REGION",
-        "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "AWS_LAMBDA_RUNTIME_API",
-        "LAMBDA_TASK_ROOT",
-        "LAMBDA_RUNTIME_DIR",
-    ]
-)
 _CODE: Final = ("code", "s3Bucket", "s3Key", "s3ObjectVersion", "imageUri", "sourceCodeHash")
 # What the embedded Lambda does not change on UpdateFunctionConfiguration.
 _FIXED_HERE: Final = ("tracingConfig", "ephemeralStorage", "imageConfig", "kmsKeyArn", "architectures")
@@ -58,24 +35,6 @@ _FIXED_HERE: Final = ("tracingConfig", "ephemeralStorage", "imageConfig", "kmsKe
 def invalid(operation: str, message: str) -> AwsError:
     """Return Lambda's most common refusal."""
     return AwsError(f"Lambda: {operation}", "InvalidParameterValueException", message)
-
-
-def _environment_failures(variables: dict[str, Any]) -> Iterable[Failure]:
-    name = "environment"
-    start = (
-        "InvalidParameterValueException: Lambda was unable to configure your environment variables because "
-        "the environment"
-    )
-    size = len(json.dumps(variables, separators=(",", ":")).encode())
-    if size > _ENVIRONMENT_BYTES:
-        names = ", ".join(sorted(variables))
-        yield Failure(name, f"{start} variables you have provided exceeded the 4KB limit: {size} bytes in {names}")
-    if reserved := sorted(variables.keys() & _RESERVED_VARIABLES):
-        yield Failure(
-            name,
-            f"{start} variables you have provided contains reserved keys that are currently not supported for "
-            f"modification. Reserved keys used in this request: {', '.join(reserved)}",
-        )
 
 
 class Function(Driver):
@@ -177,7 +136,8 @@ class Function(Driver):
         missing = [key for key in ("handler", "runtime") if key not in given]
         if not image and missing:
             yield Failure(missing[0], f"handler and runtime must be set when packageType is Zip; missing: {missing}")
-        yield from _environment_failures(known.get("environment", {}).get("variables", {}))
+        for refusal in environment_refusals(known.get("environment", {}).get("variables", {})):
+            yield Failure("environment", f"InvalidParameterValueException: {refusal}")
 
     def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
         """Compare an archive by the digest of the zip that it makes with the digest of what Lambda has."""

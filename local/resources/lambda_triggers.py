@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
+from local.lambda_limits import batch_refusal, visibility_refusal
 from local.resources.driver import Aws, AwsError, Driver, gone, sync_tags
 from local.resources.lambda_ import MISSING, invalid
 from local.resources.schema import Difference, Failure, Property
@@ -17,7 +18,6 @@ from local.resources.values import Values
 
 LIMITS: Final = (
     "Only SQS queues are modelled as event sources; filter criteria, destinations and streams are refused by name.",
-    "That a function's role may read the queue is checked when messages are polled, not when the mapping is made.",
 )
 
 _BATCH_WITHOUT_WINDOW: Final = 10
@@ -69,13 +69,8 @@ class EventSourceMapping(Driver):
             yield Failure("batchSize", "a FIFO queue is read in batches of at most 10 messages")
         # A window that is given and not known yet may be long enough.
         window = known.get("maximumBatchingWindowInSeconds", int("maximumBatchingWindowInSeconds" in given))
-        if batch > _BATCH_WITHOUT_WINDOW and window < 1:
-            yield Failure(
-                "batchSize",
-                "InvalidParameterValueException: Maximum batch window in seconds must be greater than 0 if maximum "
-                "batch "
-                f"size is greater than 10 (batchSize {batch}, maximumBatchingWindowInSeconds {window})",
-            )
+        if refusal := batch_refusal(batch, window):
+            yield Failure("batchSize", f"InvalidParameterValueException: {refusal}")
         if wrong := [kind for kind in known.get("functionResponseTypes", []) if kind != "ReportBatchItemFailures"]:
             yield Failure("functionResponseTypes", f"expected ReportBatchItemFailures, got {wrong}")
 
@@ -164,7 +159,7 @@ def _mapping(inputs: Values) -> dict[str, Any]:
 
 
 def _require_visibility(aws: Aws, inputs: Values, operation: str) -> None:
-    """Refuse as Lambda does; the embedded one does not look.
+    """Refuse before the call, in Lambda's words.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     """
@@ -173,9 +168,8 @@ def _require_visibility(aws: Aws, inputs: Values, operation: str) -> None:
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
     visibility = int(attributes["VisibilityTimeout"])
     timeout = aws.client("lambda").get_function_configuration(FunctionName=inputs["functionName"])["Timeout"]
-    if visibility < timeout:
-        message = f"Queue visibility timeout: {visibility} seconds is less than Function timeout: {timeout} seconds"
-        raise invalid(operation, message)
+    if refusal := visibility_refusal(visibility, timeout):
+        raise invalid(operation, refusal)
 
 
 class Permission(Driver):
