@@ -32,6 +32,7 @@ from local.rds import Rds
 
 __all__ = ["Cloud", "CloudAlreadyUp", "CloudError", "Ports"]
 
+_ONE_A_PROCESS = threading.Lock()
 _VPC = "10.20.0.0/16"
 _SUBNETS = {"a": "10.20.0.0/20", "b": "10.20.16.0/20", "c": "10.20.32.0/20"}
 
@@ -131,6 +132,10 @@ class Cloud:
         self.notice = home.claim()
         self._running.callback(home.release)
         self._running.callback(home.clear)
+        # moto's backends are the process's: a second cloud would empty the first one
+        if not _ONE_A_PROCESS.acquire(blocking=False):
+            raise CloudError("this process keeps an embedded cloud already; there can be one a process")
+        self._running.callback(_ONE_A_PROCESS.release)
         offline.clean_process_environment()
         offline.install()
         self._start_state()

@@ -111,6 +111,12 @@ def test_the_admin_key_is_not_shown(cloud):
     assert cloud.admin.secret_access_key not in repr(cloud.info)
 
 
+def test_a_second_cloud_of_a_process_is_refused_and_leaves_the_first_as_it_is(cloud, tmp_path):
+    with pytest.raises(CloudError, match="one a process"):
+        Cloud(tmp_path / "second").start()
+    assert cloud.client("ec2").describe_vpcs(VpcIds=[cloud.network.vpc_id])["Vpcs"]
+
+
 def test_a_second_cloud_is_refused_with_the_firsts_pid(cloud):
     with pytest.raises(CloudAlreadyUp, match=f"process {os.getpid()} keeps") as error:
         Cloud(cloud.home).start()
