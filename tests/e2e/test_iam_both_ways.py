@@ -77,6 +77,7 @@ class Drive:
             "a photograph": self.photograph,
             "a refused upload": self.refused_upload,
             "a missing object": self.missing_object,
+            "an import": self.imported,
             "a rotated password": self.rotated_password,
             "the sweeper": self.swept,
             "a poisoned message": self.poisoned,
@@ -111,6 +112,21 @@ class Drive:
         """To complete what was never uploaded is told apart from what may not be read."""
         book = self.api.create_book("Missing")
         assert self.complete(book["id"], self.reserve(book["id"], 10)["image_id"]).status_code == 409
+
+    def imported(self) -> None:
+        """A book from an object that lies in the bucket, and one from an object that does not."""
+        key = f"imports/{uuid.uuid4().hex}.jpg"
+        self.cloud.client("s3").put_object(
+            Bucket=self.deployed.stack.output("images_bucket"),
+            Key=f"books/{key}",
+            Body=small_photo(self.folder).path.read_bytes(),
+            ContentType="image/jpeg",
+        )
+        answer = self.api._call("POST", "/api/v1/import", {"title": "Imported", "images": [{"key": key}]})
+        assert finished(self.api, answer["job"]["id"])["status"] == "completed"
+        missing = {"title": "Not imported", "images": [{"key": f"imports/{uuid.uuid4().hex}.jpg"}]}
+        refused = self.api._session.post(f"{self.cloud.gateway_url}/api/v1/import", json=missing, timeout=60)
+        assert 400 <= refused.status_code < 500, refused.text
 
     def rotated_password(self) -> None:
         """RDS rotates, every connection ends, and the next request of each function logs in anew."""
