@@ -87,8 +87,10 @@ class Adopted(Size):
     secret_arn, secret_name
         The secret that the callers log in by; its value stays its owner's.
     importing
-        On for the one deployment that takes instance and secret into state. An import fails where the program differs
-        from what exists, so during it `IMPROVED_AFTER_IMPORT` keeps its values; off, the program's come into force.
+        On for the one deployment that takes instance and secret into state. Where the program differs from what exists,
+        Pulumi (measured with 3.260) imports and then updates in the same deployment; so while this is on,
+        `IMPROVED_AFTER_IMPORT` keeps its values and nothing of the instance is changed. Off, the program's come into
+        force.
     """
 
     mode: Literal["adopted"]
@@ -125,12 +127,13 @@ class External(Arguments):
 
 DatabaseArguments = Annotated[Managed | Adopted | External, Field(discriminator="mode")]
 
-#: Properties of an adopted instance that may be worse than the program's until it is imported. The final snapshot is
-#: always one: AWS keeps nothing of it, so the provider imports it as skipped (terraform-provider-aws, rds/instance.go).
+#: Properties of an adopted instance that may be worse than the program's until it is imported. The final snapshot and
+#: the backups' end are always among them: AWS keeps nothing of either (terraform-provider-aws, rds/instance.go).
 IMPROVED_AFTER_IMPORT = (
     "autoMinorVersionUpgrade",
     "backupRetentionPeriod",
     "copyTagsToSnapshot",
+    "deleteAutomatedBackups",
     "deletionProtection",
     "enabledCloudwatchLogsExports",
     "finalSnapshotIdentifier",

@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
+db_app = typer.Typer(help="The database.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(db_app, name="db")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The API's port on 127.0.0.1; 0: a free one.")]
@@ -150,6 +152,19 @@ def keys_add(
 
     key = operations.add_key(name, replace=replace)
     typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
+
+
+@db_app.command("matrix", epilog="Example: ./bmx db matrix            Example: ./bmx db matrix --layers --json")
+def db_matrix(
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Again without each guard, one taken off at a time; takes minutes.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Try every way to move the database's password, on real databases, against what must come of it."""
+    from ops import matrix  # noqa: PLC0415
+
+    _exit(lambda: matrix.show(layers=layers, as_json=as_json))
 
 
 def _operate(

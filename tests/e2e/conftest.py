@@ -15,7 +15,7 @@ from ops import images, keys
 from ops.client import ApiClient
 from ops.local_stack import LocalStack
 from ops.paths import IMAGES
-from tests.e2e.project import copy_of_the_program
+from ops.program_copy import copy_of_the_program
 
 
 @dataclass

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from ops import run as runs
+from ops.program_copy import edit
 from tests.e2e.conftest import Deployed
 from tests.e2e.pictures import small_photo
-from tests.e2e.project import edit
 
 NEEDS = 'WriteObjects("books/"), '
 

@@ -10,8 +10,8 @@ import pytest
 
 from components.flow import Flow
 from flows import catalogue
+from ops.program_copy import edit
 from tests.e2e.conftest import Deployed
-from tests.e2e.project import edit
 
 
 @contextmanager

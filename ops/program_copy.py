@@ -1,4 +1,4 @@
-"""A copy of the program that a test may change: the files that the Pulumi program reads, nothing else."""
+"""A copy of the program that may be changed: the files that the Pulumi program reads, nothing else."""
 
 from __future__ import annotations
 
@@ -33,8 +33,15 @@ def copy_of_the_program(target: Path) -> Path:
 
 
 def edit(project: Path, file: str, before: str, after: str) -> None:
-    """Replace the one occurrence of `before` in a file of the copy; anything but one is an error of the test."""
+    """Replace the one occurrence of `before` in a file of the copy.
+
+    Raises
+    ------
+    ValueError
+        There is none, or there are several: what was to be changed is not what is there.
+    """
     path = project / file
     text = path.read_text()
-    assert text.count(before) == 1, f"{file} has {text.count(before)} occurrences of {before!r}"
+    if text.count(before) != 1:
+        raise ValueError(f"{file} has {text.count(before)} occurrences of {before!r}")
     path.write_text(text.replace(before, after))
