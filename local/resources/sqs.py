@@ -17,9 +17,7 @@ LIMITS: Final = (
     "SQS answers at once here; on AWS a change of attributes takes up to 60 seconds to reach every host.",
     "A queue's name can be used again at once after deletion; AWS makes you wait 60 seconds.",
     "KMS keys of a queue are stored, not used.",
-    "The embedded SQS keeps a RedriveAllowPolicy without saying it back or enforcing it: state is what "
-    "was set last, and it "
-    "cannot be imported.",
+    "A RedriveAllowPolicy is kept and answered, not enforced: any queue may name another as its dead-letter queue.",
 )
 
 MISSING: Final = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
