@@ -116,6 +116,7 @@ FILES: list[Hostile] = [
     too_large(
         "exif of 2 MB in a png", lambda: small_png(chunk(b"eXIf", bytes(2 * MEGABYTE))), "EXIF data is too large"
     ),
+    too_large("png of a million empty pixel chunks", lambda: small_png(chunk(b"IDAT") * 1_000_000), "too many parts"),
     too_large("jpeg of 65,535 x 65,535", lambda: resized(small_jpeg(), 65_535, 65_535), PIXELS),
     too_large("jpeg of 8,900 x 8,900 in few bytes", lambda: nothing_scanned(8900, 8900), INFLATES),
     too_large("jpeg of 5,000 scans", lambda: scans(5000), "too many scans: at most 100"),

@@ -145,6 +145,7 @@ KINDS: list[Hostile] = [
 ORIENTATION: list[Hostile] = [
     decoded("orientation 6", lambda: exif_jpeg(turned(6)), SIDEWAYS),
     decoded("orientation 6 in a png", lambda: small_png(chunk(b"eXIf", turned(6))), SIDEWAYS),
+    decoded("orientation 6 under a wrong checksum", lambda: small_png(chunk(b"eXIf", turned(6), crc=1)), UPRIGHT),
     decoded("orientation 6 in a webp", lambda: webp_exif(6), SIDEWAYS),
     decoded("orientation 0", lambda: exif_jpeg(turned(0)), UPRIGHT),
     decoded("orientation 9", lambda: exif_jpeg(turned(9)), UPRIGHT),
