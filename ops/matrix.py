@@ -24,7 +24,8 @@ from local import offline
 from local.cloud import Cloud
 from local.engine import Options, Outcome
 from ops.display import console_for
-from ops.matrix_rows import CONTROLS, COURSES, INSTANCE, LAYERS, ROWS, Cell, Edit, Layer, Row, Situation
+from ops.matrix_layers import CONTROLS, LAYERS, Layer
+from ops.matrix_rows import COURSES, INSTANCE, ROWS, Cell, Edit, Row, Situation
 from ops.matrix_stack import STACK, Stack
 
 _UNTOUCHED = frozenset({"same", "refresh", "read"})
@@ -163,13 +164,13 @@ class Databases:
         """Bring the row's situation about, run it, and say what it came to and which errors were told."""
         stack = self._in(row, taken_off)
         stack.edit((*taken_off, *row.edits))
-        known, urns = stack.reset(), stack.urns()
+        known, before = stack.reset(), stack.holds()
         preview, up, errors = _delete(stack) if row.kind == "delete" else _operate(stack, row)
         logs_in, secret_kept = stack.logs_in(known), known.secret is None or stack.secret() == known.secret
         says = _sentence(expected.says, errors[0])
         up_says = _sentence(expected.up_says or expected.says, errors[1])
         measured = Cell(preview, up, says, "" if up_says == says else up_says, logs_in, secret_kept)
-        self._keep(row, stack, measured, moved=stack.urns() != urns)
+        self._keep(row, stack, measured, moved=stack.holds() != before)
         return measured, errors
 
     def close(self) -> None:
@@ -183,7 +184,7 @@ class Databases:
         went_on = measured.up.startswith("allowed") and row.situation != course[-1]
         if went_on and not row.throughout:
             stack.situation = course[course.index(row.situation) + 1]
-        elif moved or went_on or not measured.secret_kept or (stack.managed and measured.up.startswith("allowed")):
+        elif moved or went_on or not measured.secret_kept:
             stack.remove()
             del self._live[course]
 

@@ -174,9 +174,11 @@ class Stack:
         except ClientError:
             return None
 
-    def urns(self) -> set[str]:
-        """Name what the state holds."""
-        return {resource.urn for resource in self._state.resources()}
+    def holds(self) -> tuple[set[str], str, str]:
+        """Say what must not have moved for another row to begin here: URNs, the instance, the secret that RDS keeps."""
+        instance = self.instance() or {}
+        owned = instance.get("MasterUserSecret", {}).get("SecretArn", "")
+        return {resource.urn for resource in self._state.resources()}, instance.get("DbiResourceId", ""), owned
 
     def delete(self) -> None:
         """Delete the instance at AWS, past Pulumi, as another hand would."""

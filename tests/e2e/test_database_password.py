@@ -8,7 +8,8 @@ import pytest
 
 from local.cloud import Cloud
 from ops.matrix import Databases, run
-from ops.matrix_rows import CONTROLS, LAYERS, ROWS, Layer, Row
+from ops.matrix_layers import CONTROLS, LAYERS, Layer
+from ops.matrix_rows import ROWS, Row
 
 Come = Callable[[str, Row, Layer | None], None]
 TAKEN_OFF = [

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ops.matrix_rows import CONTROLS, INSTANCE, LAYERS, ROWS, Cell, Proof, Row
+from ops.matrix_layers import CONTROLS, LAYERS
+from ops.matrix_rows import INSTANCE, ROWS, Cell, Proof, Row
 from ops.paths import ROOT
 from ops.program_copy import copy_of_the_program, edit
 
@@ -88,3 +89,20 @@ def test_a_control_is_the_program_without_its_guards(row: Row, tmp_path) -> None
     assert "hooks=" not in lock
     assert "protect=True" not in lock
     assert "*IGNORED," not in lock.replace("*REFUSED, *IGNORED", "")
+
+
+@pytest.mark.parametrize(("up", "code"), [("nothing", 0), ("allowed: update", 1)])
+def test_the_command_fails_when_a_cell_is_not_as_written(up: str, code: int, monkeypatch, capsys) -> None:
+    from local import offline
+    from ops import matrix
+
+    row = next(row for row in ROWS if row.name == "full up")
+    result = matrix.Result("as it is", row, row.cell, Cell("nothing", up), ("said",))
+    monkeypatch.setattr(matrix, "matrix", lambda folder, **_: iter([result]))
+    monkeypatch.setattr(offline, "install", lambda: None)
+    assert matrix.show(layers=False, as_json=True) == code
+    (shown,) = json.loads(capsys.readouterr().out)["results"]
+    assert shown["as_written"] is (code == 0)
+    assert shown["real_engine"]["scenario"] == "password_guarded"
+    assert matrix.show(layers=False, as_json=False) == code
+    assert f"{1 - code} of 1 cells as written" in capsys.readouterr().out
