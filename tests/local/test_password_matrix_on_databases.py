@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from local.cloud import Cloud
 from ops.matrix import Databases, run
 from ops.matrix_layers import CONTROLS, LAYERS, Layer
 from ops.matrix_rows import ROWS, Row
 
+#: Rows of `./bmx test`, the incident and what stands against it; `--all` has the others.
+QUICK = frozenset(
+    {
+        "full up",
+        "a dummy password in the configuration",
+        "forced replace, --ignore-protect",
+        "changed password, --ignore-protect",
+        "full up, dummy",
+        "up --target worker and database, dummy: the incident",
+    }
+)
 Come = Callable[[str, Row, Layer | None], None]
 TAKEN_OFF = [
     pytest.param(layer, row, id=f"without {layer.name}: {row.name}")
@@ -18,6 +30,11 @@ TAKEN_OFF = [
     for row in ROWS
     if row.name in layer.then
 ]
+
+
+def each(rows: Sequence[Row]) -> list[ParameterSet]:
+    """One parameter a row; slow unless it is a quick one."""
+    return [pytest.param(row, id=row.name, marks=() if row.name in QUICK else pytest.mark.slow) for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +57,12 @@ def come(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Come]:
             databases.close()
 
 
-@pytest.mark.parametrize("row", CONTROLS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", each(CONTROLS))
 def test_without_any_guard_the_accident_happens(come: Come, row: Row) -> None:
     come("control", row, None)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", each(ROWS))
 def test_no_row_moves_the_password(come: Come, row: Row) -> None:
     come("as it is", row, None)
 
