@@ -132,7 +132,7 @@ def destroy(
 @app.command(epilog="Example: ./bmx test unit program            Example: ./bmx test --all")
 def test(
     suites: Annotated[list[str] | None, typer.Argument(help="Suites [default: all that are not slow].")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Slow tests and benchmarks too; what CI calls.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="The slow tests too.")] = False,
     keyword: Annotated[str, typer.Option("-k", help="Only tests whose names match, as in pytest.")] = "",
 ) -> None:
     """Lint, type-check and test; says each suite's share of the time and what was skipped, by name."""

@@ -123,6 +123,7 @@ def test_ctrl_c_stops_everything_and_leaves_only_logs(tmp_path: Path, worker_ima
     assert {path.name for path in terminal.home.iterdir()} <= {"lock", "logs"}
 
 
+@pytest.mark.slow
 def test_what_a_killed_cloud_left_is_moved_aside_and_the_run_begins_anew(tmp_path: Path, worker_image: str) -> None:
     terminal = Terminal(tmp_path / "cloud")
     process, _ = terminal.up()

@@ -24,6 +24,8 @@ from tests.e2e.grants import Grant, Use, differences, granted_to_roles, granted_
 from tests.e2e.pictures import small_photo
 from tests.e2e.waiting import finished
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "bluemoxon-local"
 FLOW = catalogue(PREFIX)[0]
 ROLES = tuple(f"{PREFIX}-{name}" for name in ("api", "image-processing", "job-sweeper", "migrate"))

@@ -103,6 +103,7 @@ def has_input(path, method):
 WITH_INPUT = [(method, path) for method, path in OPERATIONS if has_input(path, method)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), WITH_INPUT)
 def test_what_does_not_fit_the_document_is_refused_in_a_problem_document(there, method, path):
     seen = hold(there, method, path, mode=GenerationMode.NEGATIVE)

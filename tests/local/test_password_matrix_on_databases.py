@@ -15,11 +15,9 @@ from ops.matrix_rows import ROWS, Row
 #: Rows of `./bmx test`, the incident and what stands against it; `--all` has the others.
 QUICK = frozenset(
     {
-        "full up",
         "a dummy password in the configuration",
         "forced replace, --ignore-protect",
         "changed password, --ignore-protect",
-        "full up, dummy",
         "up --target worker and database, dummy: the incident",
     }
 )
