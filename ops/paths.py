@@ -11,7 +11,6 @@ HOME = Path(os.environ.get("BMX_HOME") or ROOT / ".local").absolute()
 IMAGES = ROOT / ".build" / "images"
 """Container images as plain folders; kept between runs."""
 OUT = ROOT / "out"
-SAMPLES = ROOT / "samples"
 
 
 def cache() -> Path:

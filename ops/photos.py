@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import UserError
-from ops.paths import SAMPLES
+from samples import catalogue
 
 CONTENT_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
@@ -58,15 +57,9 @@ def chosen(paths: Sequence[Path]) -> list[Photo]:
 
 def samples() -> list[Photo]:
     """Return the committed samples, as `samples/samples.toml` lists them."""
-    listed = tomllib.loads((SAMPLES / "samples.toml").read_text())["sample"]
     return [
-        Photo(
-            path=SAMPLES / entry["file"],
-            expect=entry.get("expect", "completed"),
-            truth=SAMPLES / entry["truth"] if "truth" in entry else None,
-            hard=entry.get("hard", False),
-        )
-        for entry in listed
+        Photo(path=sample.file, expect=sample.expect, truth=sample.truth, hard=sample.hard)
+        for sample in catalogue.load()
     ]
 
 

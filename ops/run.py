@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
@@ -18,14 +17,13 @@ from rich.table import Table
 
 from ops.client import ApiClient, ApiError
 from ops.photos import Photo
+from samples.catalogue import intersection_over_union
 
 ENDED = frozenset({"completed", "failed", "queue_failed", "permanently_failed"})
 POLL = 0.1
 """Seconds between two looks at the jobs."""
 PATIENCE = 3.0
 """Seconds that a job may lie given back with an error before this run stops waiting for it."""
-HALF = 128
-"""Of 255: from here on a pixel of a matte belongs to the subject."""
 REFUSED = "refused"
 """State of a photograph that the API did not take; it has no job."""
 GIVEN_BACK = "given back"
@@ -173,9 +171,8 @@ class _Batch:
 
 def _iou(matte: bytes, truth: Path) -> float:
     with Image.open(truth) as true_image, Image.open(io.BytesIO(matte)) as matte_image:
-        true = np.asarray(true_image.convert("L")) >= HALF
-        mask = np.asarray(matte_image.convert("L").resize(true_image.size)) >= HALF
-    return float((mask & true).sum() / max((mask | true).sum(), 1))
+        mask = matte_image.convert("L").resize(true_image.size)
+        return intersection_over_union(mask, true_image.convert("L"))
 
 
 def _names(photos: Sequence[Photo]) -> list[str]:
