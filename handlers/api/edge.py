@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from handlers.api.parts import parts
+from handlers.api.parts import keys
 from handlers.api.problems import ProblemError
 
 PAGE_PATH = "/api/v1/docs"
 PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health/version", PAGE_PATH})
+# Without a key they say less; a key that is sent must be valid all the same.
+KEY_OPTIONAL_PATHS = frozenset({"/api/v1/health/deep"})
 JSON = "application/json"
 MAX_BODY_BYTES = 64 * 1024  # requests are small; photographs go to S3 directly
 
@@ -26,7 +28,8 @@ def admit(event: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The event for the resolver. Its content type is written as Powertools compares it: in lower case.
+        The event for the resolver. Its content type is written as Powertools compares it: in lower case. The name of
+        the key's owner stands where API Gateway puts what an authorizer found out; `owner` reads it.
 
     Raises
     ------
@@ -36,12 +39,27 @@ def admit(event: Mapping[str, Any]) -> dict[str, Any]:
         The keys cannot be read.
     """
     headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
-    if event.get("rawPath") not in PUBLIC_PATHS and parts().keys.owner(headers.get("x-api-key", "")) is None:
-        raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a valid key in the header X-API-Key.")
+    known = _owner(str(event.get("rawPath")), headers.get("x-api-key"))
     if event.get("body"):
         _check_body(event, headers.get("content-type", JSON))
         headers["content-type"] = JSON
-    return {**event, "headers": headers}
+    context = {**event.get("requestContext", {}), "authorizer": {"lambda": {"owner": known}}}
+    return {**event, "headers": headers, "requestContext": context}
+
+
+def owner(event: Mapping[str, Any]) -> str | None:
+    """Return the name of the key with which an admitted request came, or ``None`` if it came without one."""
+    name = event["requestContext"]["authorizer"]["lambda"]["owner"]
+    return None if name is None else str(name)
+
+
+def _owner(path: str, key: str | None) -> str | None:
+    if path in PUBLIC_PATHS or (path in KEY_OPTIONAL_PATHS and key is None):
+        return None
+    found = keys().owner(key or "")
+    if found is None:
+        raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a valid key in the header X-API-Key.")
+    return found
 
 
 def _check_body(event: Mapping[str, Any], content_type: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
+from handlers.common.aws import quick_client
 from handlers.common.database import Database
 from handlers.common.keys import ApiKeys
 from handlers.common.queues import Queues
@@ -18,7 +19,7 @@ from handlers.common.storage import Storage
 
 @dataclass(frozen=True)
 class Parts:
-    """The deployment's database, bucket, queues and keys."""
+    """The deployment's database, bucket and queues."""
 
     deployment: Deployment
     database: Database
@@ -26,7 +27,6 @@ class Parts:
     cdn_url: str | None
     queues: Queues
     image_queue: str
-    keys: ApiKeys
 
 
 @cache
@@ -46,5 +46,19 @@ def parts() -> Parts:
         cdn_url=images.cdn_url,
         queues=Queues(),
         image_queue=required(queue_variable("image_processing")),
-        keys=ApiKeys(required("BMX_API_KEYS_SECRET_ARN")),
     )
+
+
+@cache
+def keys() -> ApiKeys:
+    """Return the callers' keys: not one of `parts`, so that a caller is known even where another setting is missing.
+
+    Their client gives up early: whoever asks for health must be told of a secret that does not answer before the
+    request's own time is up.
+
+    Raises
+    ------
+    SettingError
+        The variable is missing.
+    """
+    return ApiKeys(required("BMX_API_KEYS_SECRET_ARN"), quick_client("secretsmanager"))

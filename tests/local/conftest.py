@@ -15,7 +15,7 @@ from moto import mock_aws
 from psycopg import sql
 from sqlalchemy.pool import NullPool
 
-from handlers.api.parts import parts
+from handlers.api.parts import keys, parts
 from handlers.common import aws
 from handlers.common.database import Database
 from handlers.common.settings import DatabaseSettings
@@ -137,7 +137,7 @@ def database(secret_arn: str) -> Iterator[Database]:
 def api(database: Database, secret_arn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """The API's environment, bucket, queue and keys; gives the database that it works on."""
     secrets = boto3.client("secretsmanager")
-    keys = secrets.create_secret(Name=KEYS_SECRET, SecretString=keys_document(tests=KEY))["ARN"]
+    keys_arn = secrets.create_secret(Name=KEYS_SECRET, SecretString=keys_document(tests=KEY))["ARN"]
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     boto3.client("sqs").create_queue(QueueName=QUEUE)
     for name, value in {
@@ -145,13 +145,15 @@ def api(database: Database, secret_arn: str, monkeypatch: pytest.MonkeyPatch) ->
         "BMX_VERSION": "1.2.3",
         "BMX_DATABASE_SECRET_ARN": secret_arn,
         "BMX_DATABASE_SSLMODE": "disable",
-        "BMX_API_KEYS_SECRET_ARN": keys,
+        "BMX_API_KEYS_SECRET_ARN": keys_arn,
         "BMX_IMAGES_BUCKET": BUCKET,
         "BMX_IMAGE_PROCESSING_QUEUE_NAME": QUEUE,
     }.items():
         monkeypatch.setenv(name, value)
     parts.cache_clear()
+    keys.cache_clear()
     yield database
     if parts.cache_info().currsize:
         parts().database.dispose()
     parts.cache_clear()
+    keys.cache_clear()

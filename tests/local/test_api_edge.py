@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.api.edge import MAX_BODY_BYTES
-from handlers.api.parts import parts
+from handlers.api.parts import keys
 from handlers.common import clock
 from handlers.common.keys import CACHE, ApiKeys
 from tests.local.api_caller import KEY, KEYS_SECRET, call, keys_document
@@ -44,7 +44,7 @@ def problem(answer, status):
         ("POST", "/api/v1/books/1/images/reorder"),
         ("DELETE", "/api/v1/books/1/images/1"),
         ("GET", "/api/v1/openapi.json"),
-        ("GET", "/api/v1/health/deep"),
+        ("GET", "/api/v1/health/deep/"),
         ("GET", "/api/v1/health/live/"),
         ("GET", "/nothing"),
     ],
@@ -65,7 +65,7 @@ def test_a_key_that_was_revoked_stops_working_within_the_caches_time(api, monkey
     secrets.put_secret_value(SecretId=KEYS_SECRET, SecretString=keys_document(other="another"))
     assert call("GET", JOB).status == 404  # the copy of a moment ago
     later = clock.now() + CACHE
-    monkeypatch.setattr(parts().keys, "_clock", lambda: later)
+    monkeypatch.setattr(keys(), "_clock", lambda: later)
     assert call("GET", JOB).status == 401
     assert call("GET", JOB, key="another").status == 404
 
@@ -73,18 +73,18 @@ def test_a_key_that_was_revoked_stops_working_within_the_caches_time(api, monkey
 def test_a_clock_that_is_set_back_does_not_keep_a_revoked_key_alive(api):
     moment = [clock.now()]
     secrets = boto3.client("secretsmanager")
-    keys = ApiKeys(KEYS_SECRET, secrets, lambda: moment[0])
-    assert keys.owner(KEY) == "tests"
+    known = ApiKeys(KEYS_SECRET, secrets, lambda: moment[0])
+    assert known.owner(KEY) == "tests"
     secrets.put_secret_value(SecretId=KEYS_SECRET, SecretString=keys_document())
     moment[0] -= timedelta(hours=1)
-    assert keys.owner(KEY) is None
+    assert known.owner(KEY) is None
 
 
 def test_each_key_has_its_owner(aws_mock):
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name="k", SecretString=keys_document(ann="1", bob="2"))
-    keys = ApiKeys("k", secrets)
-    assert [keys.owner("1"), keys.owner("2"), keys.owner("3")] == ["ann", "bob", None]
+    known = ApiKeys("k", secrets)
+    assert [known.owner("1"), known.owner("2"), known.owner("3")] == ["ann", "bob", None]
 
 
 def test_every_key_is_compared_whether_one_matched_before_or_not(aws_mock, monkeypatch):
@@ -97,10 +97,10 @@ def test_every_key_is_compared_whether_one_matched_before_or_not(aws_mock, monke
     monkeypatch.setattr("handlers.common.keys.hmac.compare_digest", compare)
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name="k", SecretString=keys_document(ann="1", bob="2", cid="3"))
-    keys = ApiKeys("k", secrets)
+    known = ApiKeys("k", secrets)
     for presented in ("1", "3", "none"):
         compared.clear()
-        keys.owner(presented)
+        known.owner(presented)
         assert len(compared) == 3
 
 

@@ -13,8 +13,16 @@ FLOW: dict[str, Any] = {
     "dead_letter_queue_name": "p-image-processing-dlq",
     "variable": "BMX_IMAGE_PROCESSING_QUEUE_NAME",
     "function_name": "p-image-processing",
+    "deployed": True,
     "timeout": 300,
+    "receives": 5,
+    "visibility_timeout": 1800,
+    "oldest_message_threshold": 3600,
+    "backlog_threshold": 1000,
+    "producers": ["api", "job_sweeper"],
+    "schedule": None,
 }
+READ = RegisteredFlow(**FLOW | {"producers": ("api", "job_sweeper")})
 REGISTRY = {"prefix": "p", "environment": "local", "flows": [FLOW]}
 
 
@@ -23,13 +31,14 @@ def test_a_registry_is_read_with_its_flows(tmp_path):
     path.write_text(json.dumps(REGISTRY))
     registry = load(path)
     assert (registry.prefix, registry.environment) == ("p", "local")
-    assert registry.flows == (RegisteredFlow(**FLOW),)
+    assert registry.flows == (READ,)
+    assert registry.flows[0].fed_by_api
 
 
 def test_fields_of_a_newer_program_are_left_alone(tmp_path):
     path = tmp_path / "registry.json"
-    path.write_text(json.dumps(REGISTRY | {"later": 1, "flows": [FLOW | {"producers": ["api"]}]}))
-    assert load(path).flows == (RegisteredFlow(**FLOW),)
+    path.write_text(json.dumps(REGISTRY | {"later": 1, "flows": [FLOW | {"newer": {}}]}))
+    assert load(path).flows == (READ,)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +49,10 @@ def test_fields_of_a_newer_program_are_left_alone(tmp_path):
         ('{"prefix": "p", "environment": "local"}', "'flows'"),
         (json.dumps(REGISTRY | {"flows": [{"key": "x"}]}), "'queue_name'"),
         (json.dumps(REGISTRY | {"flows": ["x"]}), "malformed"),
+        (json.dumps(REGISTRY | {"flows": [FLOW | {"deployed": "false"}]}), "deployed of the flow 'image_processing'"),
+        (json.dumps(REGISTRY | {"flows": [FLOW | {"timeout": True}]}), "timeout .* must be int"),
+        (json.dumps(REGISTRY | {"flows": [FLOW | {"producers": "api"}]}), "producers .* must be list"),
+        (json.dumps(REGISTRY | {"flows": [FLOW | {"schedule": 5}]}), "schedule .* must be str or NoneType"),
     ],
 )
 def test_a_broken_registry_is_refused_in_words(tmp_path, text, words):
