@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from handlers.common.keys import UNKNOWN_CACHE
 from local.cloud import Cloud
 from local.engine import Options, Outcome
 from ops import images, keys
@@ -35,7 +37,10 @@ class Deployed:
     def api(self, name: str) -> ApiClient:
         """A client with a new key of its own."""
         client = self.cloud.client("secretsmanager")
-        return ApiClient(self.cloud.gateway_url, keys.add(client, self.stack.output("api_keys_secret_arn"), name))
+        key = keys.add(client, self.stack.output("api_keys_secret_arn"), name)
+        # Functions that have just read the keys do not know it for as long as this.
+        time.sleep(UNKNOWN_CACHE.total_seconds())
+        return ApiClient(self.cloud.gateway_url, key)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from handlers.api.edge import MAX_BODY_BYTES
 from handlers.api.parts import keys
 from handlers.common import clock
-from handlers.common.keys import CACHE, ApiKeys
+from handlers.common.keys import CACHE, UNKNOWN_CACHE, ApiKeys
 from tests.local.api_caller import KEY, KEYS_SECRET, call, keys_document
 
 JOB = "/api/v1/image-jobs/00000000-0000-0000-0000-000000000000"
@@ -68,6 +68,23 @@ def test_a_key_that_was_revoked_stops_working_within_the_caches_time(api, monkey
     monkeypatch.setattr(keys(), "_clock", lambda: later)
     assert call("GET", JOB).status == 401
     assert call("GET", JOB, key="another").status == 404
+
+
+def test_a_key_that_was_added_works_a_second_later_and_guesses_do_not_read_the_secret_more_often(aws_mock, monkeypatch):
+    moment = [clock.now()]
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name="k", SecretString=keys_document(ann="1"))
+    known = ApiKeys("k", secrets, lambda: moment[0])
+    reads = []
+    original = known._read
+    monkeypatch.setattr(known, "_read", lambda: reads.append(1) or original())
+    assert known.owner("1") == "ann"
+    secrets.put_secret_value(SecretId="k", SecretString=keys_document(ann="1", bob="2"))
+    assert [known.owner(guess) for guess in ("2", "3", "4")] == [None, None, None]
+    assert len(reads) == 1
+    moment[0] += UNKNOWN_CACHE
+    assert [known.owner(guess) for guess in ("2", "3", "4")] == ["bob", None, None]
+    assert len(reads) == 2
 
 
 def test_a_clock_that_is_set_back_does_not_keep_a_revoked_key_alive(api):
