@@ -28,7 +28,8 @@ from local.resources import DRIVERS
 from local.resources.driver import Aws, AwsError, Driver
 from local.resources.functions import FUNCTIONS
 from local.resources.schema import Difference, Failure
-from local.resources.values import UNKNOWN, Values, decode, encode
+from local.resources.values import Values, decode, encode
+from local.wire import UNKNOWN
 
 LOG = logging.getLogger(__name__)
 PACKAGE: Final = "aws"

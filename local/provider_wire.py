@@ -15,7 +15,8 @@ from pulumi.runtime.proto import provider_pb2, status_pb2
 from local.resources import DRIVERS
 from local.resources.driver import AwsError
 from local.resources.schema import Difference, Failure
-from local.resources.values import UNKNOWN, Values, decode, encode
+from local.resources.values import Values, decode, encode
+from local.wire import UNKNOWN
 
 LOG = logging.getLogger(__name__)
 

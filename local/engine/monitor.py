@@ -26,10 +26,11 @@ from local.engine.deployment import Deployment
 from local.engine.diagnostics import Severity
 from local.engine.errors import EngineError, UnsupportedError
 from local.engine.executor import AbortedError
-from local.engine.properties import UNKNOWN_STRING, Marshal, unmarshal
+from local.engine.properties import Marshal, unmarshal
 from local.engine.provider import GRPC_OPTIONS
 from local.engine.registration import Registrar
 from local.engine.values import PropertyMap, contains_unknowns
+from local.wire import UNKNOWN_STRING
 
 # Each registration under way holds a thread; the SDK has at most 4 x parallel of them, and callbacks come on top.
 _THREADS: Final = 160

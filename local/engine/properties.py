@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf import struct_pb2
 
 from local.engine.assets import absolute, with_hash
 from local.engine.errors import EngineError
-from local.engine.values import UNKNOWN, Archive, Asset, OutputValue, PropertyMap, ResourceReference, Secret
-
-# Signatures and sentinels of the protocol: pulumi/runtime/rpc.py and sdk/go/common/resource/plugin/rpc.go.
-SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  a type's signature in the protocol
-ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
-ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
-RESOURCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
-OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-UNKNOWN_STRING: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-_UNKNOWNS: Final = frozenset(
-    {
-        UNKNOWN_STRING,
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # boolean
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # number
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # array
-        "030794c1-ac77-496b-92df-f27374a8bd58",  # asset
-        "e48ece36-62e2-4504-bad9-02848725956a",  # archive
-        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # object
-    }
-)
+from local.engine.values import Archive, Asset, OutputValue, PropertyMap, ResourceReference, Secret
+from local.wire import ARCHIVE, ASSET, OUTPUT, RESOURCE, SECRET, SIGNATURE, UNKNOWN, UNKNOWN_STRING, UNKNOWN_STRINGS
 
 
 @dataclass(frozen=True)
@@ -142,7 +123,7 @@ def unmarshal_plain(value: Any, folder: Path | None = None) -> Any:
         return {key: unmarshal_plain(part, folder) for key, part in value.items()}
     if isinstance(value, list):
         return [unmarshal_plain(part, folder) for part in value]
-    if isinstance(value, str) and value in _UNKNOWNS:
+    if isinstance(value, str) and value in UNKNOWN_STRINGS:
         return UNKNOWN
     return value
 
@@ -155,7 +136,7 @@ def _read(value: struct_pb2.Value, folder: Path | None) -> Any:
     if kind == "list_value":
         return [_read(part, folder) for part in value.list_value.values]
     if kind == "string_value":
-        return UNKNOWN if value.string_value in _UNKNOWNS else value.string_value
+        return UNKNOWN if value.string_value in UNKNOWN_STRINGS else value.string_value
     if kind == "number_value":
         # JSON has one kind of number; whole ones are shown and stored without a point, as Pulumi does.
         return int(value.number_value) if value.number_value.is_integer() else value.number_value

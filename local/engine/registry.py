@@ -11,10 +11,10 @@ from typing import Final
 from local.engine import urns
 from local.engine.diffing import Diff
 from local.engine.errors import EngineError, UnsupportedError
-from local.engine.properties import UNKNOWN_STRING
 from local.engine.provider import Checked, ProviderClient
 from local.engine.state import ResourceState
 from local.engine.values import PropertyMap, deep_equal
+from local.wire import UNKNOWN_STRING
 
 # Inputs of a provider resource that are meant for the engine.
 _ENGINE_KEYS: Final = ("version", "pluginDownloadURL", "__internal")

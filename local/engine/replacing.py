@@ -12,7 +12,8 @@ from local.engine.graph import dependents
 from local.engine.state import ResourceState
 from local.engine.steps import CreateStep, DeleteStep, ReplaceStep, Step, UpdateStep
 from local.engine.tracker import Tracker
-from local.engine.values import UNKNOWN, PropertyMap, deep_equal, mask
+from local.engine.values import PropertyMap, deep_equal, mask
+from local.wire import UNKNOWN
 
 
 class Replacer:

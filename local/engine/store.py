@@ -18,9 +18,10 @@ from filelock import FileLock, Timeout
 from local.engine import urns
 from local.engine.errors import EngineError
 from local.engine.graph import sort_states
-from local.engine.properties import SECRET, SIGNATURE, Marshal, unmarshal_plain
+from local.engine.properties import Marshal, unmarshal_plain
 from local.engine.state import ResourceState
 from local.engine.values import PropertyMap, Secret, contains_unknowns, mask, unwrap
+from local.wire import SECRET, SIGNATURE
 
 _NONCE_BYTES: Final = 12  # NIST SP 800-38D, 8.2.2: 96 bits for random nonces
 _KEY_BITS: Final = 256

@@ -9,25 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from local.wire import UNKNOWN
+
 PropertyMap = dict[str, Any]
 
 MASKED: Final = "[secret]"
-
-
-class Unknown:
-    """The one value of a property that is not known before the provider has answered."""
-
-    def __repr__(self) -> str:
-        return "<unknown>"
-
-    def __copy__(self) -> Unknown:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Unknown:
-        return self
-
-
-UNKNOWN: Final = Unknown()
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from local.resources.schema import (
     same,
     with_defaults,
 )
-from local.resources.values import UNKNOWN, Values, contains_unknown
+from local.resources.values import Values, contains_unknown
+from local.wire import UNKNOWN
 
 _MAX_TAGS: Final = 50  # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 _MAX_TAG_KEY: Final = 128

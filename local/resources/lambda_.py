@@ -11,7 +11,8 @@ from local.lambda_limits import environment_refusals
 from local.resources import archives
 from local.resources.driver import Aws, AwsError, Driver, gone
 from local.resources.schema import Failure, Property
-from local.resources.values import UNKNOWN, Archive, Values, contains_unknown
+from local.resources.values import Archive, Values, contains_unknown
+from local.wire import UNKNOWN
 
 LIMITS: Final = (
     "loggingConfig, snapStart and publishTo are kept in state and not by the embedded Lambda: functions "

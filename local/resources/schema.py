@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-from local.resources.values import UNKNOWN, Archive, Values, contains_unknown
+from local.resources.values import Archive, Values, contains_unknown
+from local.wire import UNKNOWN
 
 Kind = Literal[
     "string", "integer", "number", "boolean", "strings", "string_map", "object", "objects", "json", "policy", "archive"

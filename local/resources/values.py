@@ -9,48 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf import struct_pb2
-from pulumi.runtime import rpc
+
+from local.wire import ARCHIVE, ASSET, OUTPUT, RESOURCE, SECRET, SIGNATURE, UNKNOWN, UNKNOWN_STRING, UNKNOWN_STRINGS
 
 Values = dict[str, Any]
-
-SIGNATURE: Final = rpc._special_sig_key
-SECRET: Final = rpc._special_secret_sig
-ASSET: Final = rpc._special_asset_sig
-ARCHIVE: Final = rpc._special_archive_sig
-RESOURCE: Final = rpc._special_resource_sig
-OUTPUT: Final = rpc._special_output_value_sig
-UNKNOWN_STRING: Final = rpc.UNKNOWN
-# One sentinel for each kind of value that is not known yet: bool, number, string, array, asset, archive, object.
-UNKNOWN_SENTINELS: Final = frozenset(
-    {
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-        UNKNOWN_STRING,
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-        "030794c1-ac77-496b-92df-f27374a8bd58",
-        "e48ece36-62e2-4504-bad9-02848725956a",
-        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-    }
-)
-
-
-class Unknown:
-    """The value that a preview cannot know yet. There is one, `UNKNOWN`."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-    def __copy__(self) -> Unknown:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Unknown:
-        return self
-
-
-UNKNOWN: Final = Unknown()
 
 
 @dataclass(frozen=True)
@@ -109,7 +74,7 @@ def decode(struct: struct_pb2.Struct) -> tuple[Values, frozenset[str]]:
 def _decode(wire: struct_pb2.Value, secret: list[bool]) -> Any:
     kind = wire.WhichOneof("kind")
     if kind == "string_value":
-        return UNKNOWN if wire.string_value in UNKNOWN_SENTINELS else wire.string_value
+        return UNKNOWN if wire.string_value in UNKNOWN_STRINGS else wire.string_value
     if kind == "number_value":
         number = wire.number_value
         return int(number) if number.is_integer() else number

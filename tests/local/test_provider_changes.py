@@ -7,7 +7,8 @@ import zipfile
 import grpc
 import pytest
 
-from local.resources.values import UNKNOWN, Archive, Asset, Values
+from local.resources.values import Archive, Asset, Values
+from local.wire import UNKNOWN
 from tests.local.providing import TRUST, Made, Providing
 
 pytest_plugins = ["tests.local.providing"]

@@ -6,7 +6,8 @@ from typing import Any
 import grpc
 import pytest
 
-from local.resources.values import UNKNOWN, Archive, Asset, Values
+from local.resources.values import Archive, Asset, Values
+from local.wire import UNKNOWN
 from tests.local.providing import TRUST, Providing
 
 pytest_plugins = ["tests.local.providing"]

@@ -15,7 +15,8 @@ from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from local.engine.properties import Marshal, unmarshal
-from local.engine.values import UNKNOWN, contains_unknowns, deep_equal, unwrap
+from local.engine.values import contains_unknowns, deep_equal, unwrap
+from local.wire import UNKNOWN
 from tests.program.made_up import INVOKES, made_up
 
 

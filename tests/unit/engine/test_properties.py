@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pulumi.runtime import rpc
 
+from local import wire
 from local.engine.errors import EngineError
-from local.engine.properties import SIGNATURE, Marshal, unmarshal
+from local.engine.properties import Marshal, unmarshal
 from local.engine.state import ResourceState
 from local.engine.store import PendingOperation, StateStore
 from local.engine.values import (
-    UNKNOWN,
     Archive,
     Asset,
     OutputValue,
@@ -27,6 +28,7 @@ from local.engine.values import (
     unwrap,
     walk,
 )
+from local.wire import SIGNATURE, UNKNOWN
 
 KEYS = st.text(min_size=1, max_size=8).filter(lambda key: key != SIGNATURE)
 PLAIN = st.none() | st.booleans() | st.integers(-(2**50), 2**50) | st.floats(allow_nan=False, allow_infinity=False)
@@ -177,6 +179,19 @@ def test_the_hash_of_a_folder_is_that_of_the_real_engine(tmp_path, name, expecte
     file.parent.mkdir(parents=True)
     file.write_text("1")
     assert received(Archive(path="d"), tmp_path).hash == expected
+
+
+def test_the_signatures_are_the_sdks_own():
+    ours = (wire.SIGNATURE, wire.SECRET, wire.ASSET, wire.ARCHIVE, wire.RESOURCE, wire.OUTPUT, wire.UNKNOWN_STRING)
+    assert ours == (
+        rpc._special_sig_key,
+        rpc._special_secret_sig,
+        rpc._special_asset_sig,
+        rpc._special_archive_sig,
+        rpc._special_resource_sig,
+        rpc._special_output_value_sig,
+        rpc.UNKNOWN,
+    )
 
 
 def test_a_missing_file_is_named(tmp_path):
