@@ -11,11 +11,17 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from handlers.api import admin_page
 from handlers.api.parts import keys
 from handlers.api.problems import ProblemError
 
 PAGE_PATH = "/api/v1/docs"
-PUBLIC_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health/version", PAGE_PATH})
+PUBLIC_PATHS = admin_page.PUBLIC_PATHS | {
+    "/api/v1/health/live",
+    "/api/v1/health/ready",
+    "/api/v1/health/version",
+    PAGE_PATH,
+}
 # Without a key they say less; a key that is sent must be valid all the same.
 KEY_OPTIONAL_PATHS = frozenset({"/api/v1/health/deep"})
 JSON = "application/json"
