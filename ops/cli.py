@@ -141,6 +141,27 @@ def test(
     _exit(lambda: testing.run(suites or [], everything=everything, keyword=keyword))
 
 
+@app.command(
+    epilog="Example: ./bmx guard preview.json --state export.json            "
+    "Example: ./bmx guard preview.json --allow 'iam-widened=the new flow thumbnails'"
+)
+def guard(
+    preview: Annotated[
+        str, typer.Argument(help="What pulumi preview --json wrote, or ./bmx preview --json; -: stdin.")
+    ],
+    state: Annotated[Path | None, typer.Option("--state", help="What pulumi stack export wrote.")] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", metavar="RULE=REASON", help="Let a rule pass this once, and say why.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a pull request's comment here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Refuse a plan that would change the credential, lose the database, widen permissions or open something."""
+    from ops.guard import command  # noqa: PLC0415
+
+    _exit(lambda: command.run(preview, state, allow or [], markdown, as_json=as_json))
+
+
 @keys_app.command("add", epilog="Example: ./bmx keys add alice")
 def keys_add(
     name: Annotated[str, typer.Argument(help="Who or what will use the key.")],
