@@ -26,6 +26,7 @@ from local.gateway import Gateway
 from local.home import CloudAlreadyUp, CloudError, Home, Network, Record
 from local.iam import Iam
 from local.lambda_runtime import LambdaRuntime
+from local.monitoring import Monitoring
 from local.moto_server import MotoServer, PortTakenError
 from local.provider import serve
 from local.rds import Rds
@@ -72,6 +73,7 @@ class Cloud:
     iam: Iam
     rds: Rds
     runtime: LambdaRuntime
+    monitoring: Monitoring
 
     def __init__(
         self, home: Path, *, clock: Clock | None = None, ports: Ports | None = None, image_store: Path | None = None
@@ -164,6 +166,9 @@ class Cloud:
         self.iam = Iam(ACCOUNT, REGION, self.admin, self.clock)
         self._running.callback(self.iam.install().undo)
         self._running.callback(sqs.install().undo)
+        self.monitoring = Monitoring(ACCOUNT, REGION, self.iam, self.clock, self.home / "logs" / "alarms.log")
+        self._running.callback(self.monitoring.stop)
+        self.monitoring.install()
         self.rds = Rds(self.home / "postgres")
         self._running.callback(self.rds.install().undo)
         self._running.callback(self.rds.stop)
@@ -183,6 +188,7 @@ class Cloud:
             account=ACCOUNT,
             region=REGION,
             image_store=self._image_store,
+            metrics=self.monitoring.metrics,
         )
         gateway = Gateway(self.runtime, self.home / "logs" / "gateway.log", gateway_port)
         gateway.start()
@@ -191,6 +197,7 @@ class Cloud:
         self._running.callback(gateway.stop)
         self._running.callback(self.runtime.stop)
         self.runtime.start()
+        self.monitoring.start()
         credentials = (self.admin.access_key_id, self.admin.secret_access_key, None)
         provider = serve(self.endpoint, credentials, provider_port)
         self._running.callback(provider.stop)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
@@ -62,7 +63,7 @@ def resource_statements(arn: str) -> list[Statement]:
     """Statements of the policy that the resource behind `arn` carries, if it carries one."""
     service, region, account, name = _split(arn)
     readers = {"sqs": _queue_policy, "s3": _bucket_policy, "sns": _topic_policy}
-    readers |= {"secretsmanager": _secret_policy, "lambda": _function_policy}
+    readers |= {"secretsmanager": _secret_policy, "lambda": _function_policy, "kms": _key_policy}
     document = readers[service](account, region, name) if service in readers else None
     return list(iam_policy.parse(_text(document), f"resource policy of {arn}", "resource")) if document else []
 
@@ -98,6 +99,11 @@ def _topic_policy(account: str, region: str, name: str) -> object:
 def _secret_policy(account: str, region: str, name: str) -> object:
     secret = secretsmanager_backends[account][region].secrets.get(f"arn:aws:secretsmanager:{region}:{account}:{name}")
     return secret.policy if secret else None
+
+
+def _key_policy(account: str, region: str, name: str) -> object:
+    key = kms_backends[account][region].keys.get(name.removeprefix("key/"))
+    return key.policy if key else None
 
 
 def _function_policy(account: str, region: str, name: str) -> object:

@@ -27,6 +27,7 @@ from local.function_log import Delivery, FunctionLog, LogStream
 from local.invocation import ASYNC_REQUEST_LIMIT, Invocation, InvokeError, Throttled, encode
 from local.lambda_api import LambdaApi
 from local.mappings import Mappings
+from local.metrics import Metrics
 from local.roles import Iam, Roles
 from local.sandbox import Program, Sandbox
 from local.schedules import Schedules
@@ -50,6 +51,8 @@ class LambdaRuntime:
         The embedded cloud's clock.
     image_store : pathlib.Path, optional
         Store of `local.images`.
+    metrics : Metrics, optional
+        Counts invocations for CloudWatch.
     concurrency : int
         Unreserved concurrent executions of the account.
     keep_warm : float
@@ -66,6 +69,7 @@ class LambdaRuntime:
         account: str = "123456789012",
         region: str = "us-west-2",
         image_store: Path | None = None,
+        metrics: Metrics | None = None,
         concurrency: int = 20,
         keep_warm: float = 300.0,
     ) -> None:
@@ -77,6 +81,7 @@ class LambdaRuntime:
         self._api = LambdaApi(self)
         self._events = AsyncInvocations(self)
         self._image_store = image_store
+        self._metrics = metrics
         self._concurrency, self._keep_warm = concurrency, keep_warm
         self._lock = threading.Lock()
         self._idle: dict[str, list[Sandbox]] = defaultdict(list)
@@ -140,11 +145,14 @@ class LambdaRuntime:
         body = encode(payload)
         function = self.function(name, qualifier)
         request_id = str(uuid.uuid4())
+        started = self.clock.now()
         sandbox = self._acquire(function)
         try:
-            outcome = sandbox.run(request_id, body, _trace_id(self.clock.now()))
+            outcome = sandbox.run(request_id, body, _trace_id(started))
         finally:
             tail = self._release(function, sandbox)
+        if self._metrics:
+            self._metrics.invoked(function.function_name, started, outcome.duration, failed=bool(outcome.error))
         return Invocation(
             status_code=200,
             payload=outcome.payload,
@@ -179,6 +187,8 @@ class LambdaRuntime:
         with self._lock:
             self._admit(function)
             self._in_flight[name] += 1
+            if self._metrics:
+                self._metrics.concurrent(name, self._in_flight[name])
             warm, retired = None, []
             for sandbox in self._idle.pop(name, []):
                 if sandbox.program.fingerprint != version or sandbox.ended():
@@ -202,15 +212,21 @@ class LambdaRuntime:
         """Refuse what goes beyond reserved or unreserved concurrency; called under the lock."""
         if self._stopping.is_set():
             raise InvokeError(500, "ServiceException", "the embedded cloud is stopping")
+        if reason := self._throttled(function):
+            if self._metrics:
+                self._metrics.throttled(function.function_name)
+            raise Throttled(reason)
+
+    def _throttled(self, function: Any) -> str | None:
+        """Which limit on concurrency the function is at."""
         reserved = function.reserved_concurrency
         if reserved is not None:
-            if self._in_flight[function.function_name] >= int(reserved):
-                raise Throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
-            return
+            full = self._in_flight[function.function_name] >= int(reserved)
+            return "ReservedFunctionConcurrentInvocationLimitExceeded" if full else None
         backend = lambda_backends[self.account][self.region]
         own = {each.function_name for each in backend.list_functions() if each.reserved_concurrency is not None}
-        if sum(count for name, count in self._in_flight.items() if name not in own) >= self._concurrency:
-            raise Throttled("ConcurrentInvocationLimitExceeded")
+        unreserved = sum(count for name, count in self._in_flight.items() if name not in own)
+        return "ConcurrentInvocationLimitExceeded" if unreserved >= self._concurrency else None
 
     def _start(self, function: Any) -> Sandbox:
         try:
