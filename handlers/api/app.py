@@ -7,15 +7,18 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.api import (
+    admin_page,
     edge,
     openapi,
     page,
     problems,
+    routes_admin,
     routes_books,
     routes_health,
     routes_import,
     routes_jobs,
 )
+from handlers.api.health import deep_check
 from handlers.common import logs
 from handlers.common.settings import Deployment
 from handlers.common.version import version_answer
@@ -28,7 +31,9 @@ app = APIGatewayHttpResolver(
     response_validation_error_http_code=500,
     json_body_deserializer=edge.parse_json,
 )
+app.include_router(admin_page.router)
 app.include_router(routes_health.router, prefix="/api/v1/health")
+app.include_router(routes_admin.router, prefix="/api/v1/admin")
 app.include_router(routes_books.router, prefix="/api/v1/books")
 app.include_router(routes_import.router, prefix="/api/v1/import")
 app.include_router(routes_jobs.router, prefix="/api/v1/image-jobs")
@@ -57,6 +62,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
     if answer := version_answer(event):
         return dict(answer)
+    # An event without a request is no caller's of the HTTP API: only whom IAM lets invoke the function can send it.
+    if event.get("health") == "deep" and "requestContext" not in event:
+        return deep_check().fresh().model_dump(mode="json")
     try:
         admitted = edge.admit(event)
     except Exception as error:  # noqa: BLE001  every one of them becomes an answer, as in the routes

@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from pydantic.json_schema import models_json_schema
 
-from handlers.api.edge import PUBLIC_PATHS
+from handlers.api.edge import KEY_OPTIONAL_PATHS, PUBLIC_PATHS
 from handlers.api.models import Problem
 from handlers.api.problems import CONTENT_TYPE
 
@@ -45,9 +45,16 @@ def document(app: APIGatewayHttpResolver, version: str) -> dict[str, Any]:
     made["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
     for path, operations in made["paths"].items():
         for operation in operations.values():
-            operation["security"] = [] if path in PUBLIC_PATHS else [{"key": []}]
+            operation["security"] = _security(path)
             operation["responses"] = _responses(path, operation)
     return made
+
+
+def _security(path: str) -> list[dict[str, list[str]]]:
+    if path in PUBLIC_PATHS:
+        return []
+    # OpenAPI 3.1, "Operation Object": an empty requirement beside another makes it optional.
+    return [{"key": []}, {}] if path in KEY_OPTIONAL_PATHS else [{"key": []}]
 
 
 def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
@@ -66,4 +73,6 @@ def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
 def _problem(declared: dict[str, Any], code: str) -> dict[str, Any]:
     description = declared.get("description") if code not in {"422", "500"} else None
     schema = {"$ref": _REFERENCE.format(model="Problem")}
-    return {"description": description or ERRORS[code], "content": {CONTENT_TYPE: {"schema": schema}}}
+    # What a route itself answers with this status, beside the problem document.
+    own = {media: value for media, value in declared.get("content", {}).items() if code == "503"}
+    return {"description": description or ERRORS[code], "content": own | {CONTENT_TYPE: {"schema": schema}}}

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from handlers.common import jobs, storage
 from handlers.common.database import Database
+from handlers.common.image_constants import SOURCE_PRIORITY
 from handlers.common.order import display_order
 from handlers.common.tables import book_images
 from handlers.image_processor import cutout, memory
@@ -24,7 +25,6 @@ from handlers.image_processor.models import Model
 
 log = logging.getLogger(__name__)
 
-SOURCE_PRIORITY = ("title_page", "binding", "cover", "spine")
 RECIPE = 1
 """Part of every output key. Raise it when the same photograph should come out differently."""
 KEY_DIGITS = 32

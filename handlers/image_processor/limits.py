@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from handlers.common import image_constants
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -54,13 +56,13 @@ class Limits:
     max_pixel_chunks: int = 20_000
     max_exif_bytes: int = 1024 * 1024
     max_profile_bytes: int = 4 * 1024 * 1024
-    max_side: int = 4096
-    min_subject_side: int = 100
-    brightness_threshold: float = 128.0
+    max_side: int = image_constants.MAX_SIDE
+    min_subject_side: int = image_constants.MIN_SUBJECT_SIDE
+    brightness_threshold: float = image_constants.BRIGHTNESS_THRESHOLD
     subject_confidence: float = 0.3
     contrast: tuple[float, float] = (0.3, 0.7)
-    thumbnail_side: int = 300
-    thumbnail_quality: int = 85
+    thumbnail_side: int = image_constants.THUMBNAIL_SIDE
+    thumbnail_quality: int = image_constants.THUMBNAIL_QUALITY
 
 
 LIMITS = Limits()
