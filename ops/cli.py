@@ -162,6 +162,18 @@ def guard(
     _exit(lambda: command.run(preview, state, allow or [], markdown, as_json=as_json))
 
 
+@app.command(epilog="Example: ./bmx alarms            Example: ./bmx alarms --stack staging --check --json")
+def alarms(
+    stack: Annotated[str, typer.Option("--stack", metavar="NAME", help="The stack whose alarms are meant.")] = "local",
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 if one is in ALARM or nobody would hear it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the alarms: when each goes off, its state and why, who hears it, and what keeps it from being heard."""
+    from ops import alarms as listing  # noqa: PLC0415
+
+    _exit(lambda: listing.show(stack, as_json=as_json, check=check))
+
+
 @keys_app.command("add", epilog="Example: ./bmx keys add alice")
 def keys_add(
     name: Annotated[str, typer.Argument(help="Who or what will use the key.")],
