@@ -12,7 +12,7 @@ PARTS = (
     "flows.py",
     "settings.py",
     "Pulumi.yaml",
-    "Pulumi.local.yaml",
+    *(f"Pulumi.{stack}.yaml" for stack in ("local", "staging", "prod")),
     "components",
     "handlers",
     "migrations",

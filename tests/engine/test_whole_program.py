@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.program_copy import copy_of_the_program
 from tests.engine.engines import PulumiCli, needs_the_real_engine
 from tests.engine.scenario import Step
 from tests.engine.transcript import is_provider
@@ -18,7 +19,7 @@ pytestmark = needs_the_real_engine
 
 def project(folder: Path) -> Path:
     """Copy the program with the interpreter that it names."""
-    copy = stacks.copy_of_the_project(folder / "project")
+    copy = copy_of_the_program(folder / "project")
     (copy / ".venv").symlink_to(stacks.ROOT / ".venv")
     return copy
 
@@ -27,7 +28,7 @@ def project(folder: Path) -> Path:
 def test_both_engines_make_the_same_of_the_whole_program(stack: str, tmp_path: Path):
     given: dict[str, object] = {"bundleDependencies": False}
     if stack == "local":
-        given |= {"network": stacks.NETWORK, "artefacts": stacks.WORKER}
+        given |= {"network": stacks.NETWORK, "artefacts": stacks.ARTEFACTS}
     with stacks.harness(stack, tmp_path) as recording:
         provider = recording.provider
         port = int(provider.address.rsplit(":", 1)[1])

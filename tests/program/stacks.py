@@ -18,8 +18,6 @@ from tests.program.harness import Harness, said, stack_config
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("local", "staging", "prod")
-PROGRAM = ("__main__.py", "flows.py", "settings.py", "Pulumi.yaml", *(f"Pulumi.{stack}.yaml" for stack in STACKS))
-FOLDERS = ("components", "handlers", "migrations", "requirements")
 
 # What exists before the local stack's program and is given to it at run time.
 NETWORK = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"]}
@@ -70,16 +68,6 @@ def config(stack: str) -> dict[str, str]:
         given["bluemoxon:network"] = json.dumps(NETWORK)
         given["bluemoxon:artefacts"] = json.dumps(WORKER)
     return {**given, "bluemoxon:bundleDependencies": "false"}
-
-
-def copy_of_the_project(folder: Path) -> Path:
-    """Copy what the program is made of, to be changed by a test."""
-    folder.mkdir(parents=True)
-    for name in PROGRAM:
-        shutil.copy(ROOT / name, folder / name)
-    for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
 
 
 @contextmanager

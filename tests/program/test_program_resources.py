@@ -7,8 +7,9 @@ import pytest
 
 import flows
 from local.engine.values import unwrap
+from ops.program_copy import copy_of_the_program
 from tests.program.harness import said, steps
-from tests.program.stacks import STACKS, copy_of_the_project, deployed, harness
+from tests.program.stacks import STACKS, deployed, harness
 
 QUEUE = "aws:sqs/queue:Queue"
 FUNCTION = "aws:lambda/function:Function"
@@ -299,7 +300,7 @@ def test_the_database_is_reached_from_the_functions_on_its_port_and_from_nowhere
 
 
 def test_a_preview_of_an_unchanged_program_elsewhere_changes_nothing(tmp_path):
-    project = copy_of_the_project(tmp_path / "copy")
+    project = copy_of_the_program(tmp_path / "copy")
     with harness("local", tmp_path, project, after=deployed("local")) as run:
         outcome = run.preview()
         assert outcome.ok, said(outcome)
@@ -307,7 +308,7 @@ def test_a_preview_of_an_unchanged_program_elsewhere_changes_nothing(tmp_path):
 
 
 def test_another_timeout_changes_exactly_what_carries_a_number_derived_from_it(tmp_path):
-    project = copy_of_the_project(tmp_path / "copy")
+    project = copy_of_the_program(tmp_path / "copy")
     (flow,) = flows.catalogue("bluemoxon-local")
     other = dataclasses.replace(flow, timeout=flow.timeout + 60)
     carriers = {
