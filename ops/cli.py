@@ -174,6 +174,18 @@ def alarms(
     _exit(lambda: listing.show(stack, as_json=as_json, check=check))
 
 
+@app.command(epilog="Example: ./bmx health            Example: ./bmx health --stack staging --json")
+def health(
+    stack: Annotated[str, typer.Option("--stack", metavar="NAME", help="The stack that is meant.")] = "local",
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 5 s, until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say how every flow, the database and the storage are; exit 1 if unhealthy, 0 if healthy or degraded."""
+    from ops import health as check  # noqa: PLC0415
+
+    _exit(lambda: check.show(stack, watch=watch, as_json=as_json))
+
+
 @keys_app.command("add", epilog="Example: ./bmx keys add alice")
 def keys_add(
     name: Annotated[str, typer.Argument(help="Who or what will use the key.")],
