@@ -62,7 +62,7 @@ def _new(service: str, *, quick: bool) -> Any:
         connect_timeout=QUICK_CONNECT_SECONDS if quick else CONNECT_SECONDS,
         read_timeout=QUICK_READ_SECONDS if quick else READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 2 if quick else 3},
-        max_pool_connections=QUICK_CONNECTIONS if quick else None,
+        max_pool_connections=QUICK_CONNECTIONS if quick else 10,  # botocore's own number; it takes no None
         # Presigned addresses are still signed with version 2 unless this is said; SSE-KMS and newer regions refuse it.
         signature_version="s3v4" if service == "s3" else None,
         # With "auto" presigned addresses name the global endpoint, which redirects (307) for a bucket's first hours,
