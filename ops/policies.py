@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ops.errors import UserError
 from ops.paths import ROOT
 
 FOLDER = ROOT / "policies"
 _LONGEST_END = 5.0
+# It has a session of its own: Ctrl-C is for the run, which still has to ask the pack while it ends. So the kernel ends
+# the pack should the run be killed.
+_START = """
+import os, runpy, sys
+root, parent, folder = sys.argv[1:]
+sys.path.insert(0, root)
+from local.bootstrap import die_with
+die_with(int(parent))
+runpy.run_path(folder, run_name="__main__")
+"""
 
 
 @contextmanager
@@ -35,13 +47,16 @@ def serving(folder: Path = FOLDER) -> Iterator[str]:
     UserError
         The pack ended before it listened; the message has its last line.
     """
-    command = [sys.executable, "-u", str(folder)]
-    # Its own pipe for what it says: the port comes on standard output, why it ended on standard error.
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
-    ) as process:
+    command = [sys.executable, "-u", "-c", _START, str(ROOT), str(os.getpid()), str(folder)]
+    # The port comes on standard output; why it ended on standard error, a file, because nobody reads that meanwhile.
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment(), start_new_session=True
+        ) as process,
+    ):
         try:
-            yield f"127.0.0.1:{_port(process)}"
+            yield f"127.0.0.1:{_port(process, said)}"
         finally:
             process.terminate()
             try:
@@ -50,13 +65,15 @@ def serving(folder: Path = FOLDER) -> Iterator[str]:
                 process.kill()
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def _port(process: subprocess.Popen[str], said: IO[str]) -> int:
     assert process.stdout  # noqa: S101 (it is a pipe)
-    said = process.stdout.readline().strip()
-    if said.isdecimal():
-        return int(said)
+    port = process.stdout.readline().strip()
+    if port.isdecimal():
+        return int(port)
     process.terminate()
-    why = (process.communicate()[1] or "").strip().splitlines()
+    process.wait(_LONGEST_END)
+    said.seek(0)
+    why = said.read().strip().splitlines()
     raise UserError(
         f"The policy pack did not start: {why[-1] if why else 'it said nothing'}",
         "Put policies/ right; no stack is deployed without its policies.",

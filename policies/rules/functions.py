@@ -104,9 +104,9 @@ def invoked_by_name(resource: Resource) -> Iterator[Finding]:
 @rule(
     "log-group-retention",
     LOG_GROUP,
-    asks="Logs end.",
+    asks="Logs are kept for a time that is set.",
     why="A group without retention keeps everything, and what it costs, for ever.",
-    fix="Set retentionInDays.",
+    fix="Set retentionInDays to 30, or to what is needed.",
     checkov=("CKV_AWS_66",),
 )
 def log_retention(resource: Resource) -> Iterator[Finding]:
