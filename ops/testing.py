@@ -28,8 +28,8 @@ LINTERS: dict[str, list[str]] = {
 
 NOTHING_MATCHED = 5
 """pytest's exit code for no tests: with `-k`, one group may well have none that match."""
-KEEPS_A_CLOUD = frozenset({"e2e"})
-"""Suites whose embedded cloud stays up for the whole session; there is one a process, so they run apart."""
+KEEPS_A_CLOUD = frozenset({"browser", "e2e"})
+"""Suites on the embedded cloud of the session, which they share; there is one a process, so they run apart."""
 
 
 def suites() -> list[str]:

@@ -1,6 +1,7 @@
 """The operators' page at ``/admin``: static files from an allow-list, under a policy that names the pictures' origin.
 
-The files are the same for everybody and hold nothing of the deployment; what they show comes through the API, with a key.
+The files are the same for everybody and hold nothing of the deployment; what they show comes through the API, with a
+key.
 """
 
 import hashlib

@@ -99,7 +99,6 @@ export function showFailed(api, notice, isOpen) {
   byId("redrive").addEventListener("click", () => act("redrive", () => ({ dry_run: false, ...force() })));
   byId("discard").addEventListener("click", () => confirmDiscard(selected().length,
     () => act("discard", (ids) => ({ dry_run: false, confirm: `discard ${ids.length}` }))));
-  nameFlows(api, notice);
   refresh();
   // Looking hides the messages from other readers for seconds, so it is done on opening and on request, never by itself.
   return { opened: refresh };
@@ -112,18 +111,10 @@ function batches(chosen) {
     Array.from({ length: Math.ceil(ids.length / MOST) }, (_, at) => [flow, ids.slice(at * MOST, (at + 1) * MOST)]));
 }
 
-function addFlow(flow) {
+/** Let the operator choose a flow. */
+export function addFlow(flow) {
   const options = byId("failed-flow").options;
   if (![...options].some((option) => option.value === flow)) byId("failed-flow").append(el("option", { value: flow, text: humanise(flow) }));
-}
-
-async function nameFlows(api, notice) {
-  try {
-    const { health } = await api.get("admin/system-info");
-    for (const flow of Object.keys(health.checks.sqs.queues)) addFlow(flow);
-  } catch (error) {
-    notice("flows", error);
-  }
 }
 
 function item(letter, checked, onChange) {

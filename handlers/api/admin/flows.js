@@ -1,20 +1,24 @@
 // Flows: a row each, then what they all rest on.
 
+import { addFlow } from "./failed.js";
 import { ago, byId, chip, clockTime, counted, duration, el, humanise, number, repeat } from "./dom.js";
 
 const EVERY = 10; // seconds
 
 export function showFlows(api, notice, isOpen) {
+  let known = false;
   const refresh = async () => {
     try {
       const system = await api.get("admin/system-info");
       show(system.health, system);
+      known = true;
       notice("flows", null);
     } catch (error) {
       notice("flows", error);
     }
   };
-  const run = repeat(refresh, () => EVERY, isOpen);
+  // Once in any case: the other tabs name the deployment and its flows too.
+  const run = repeat(refresh, () => EVERY, () => isOpen() || !known);
   byId("flows-refresh").addEventListener("click", run);
   return { opened: run };
 }
@@ -28,6 +32,7 @@ function show(health, system) {
   byId("flows-summary").replaceChildren(chip(health.status), ` ${sentence(keys.map((key) => queues[key]))}`);
   byId("flows-time").textContent = `Looked at ${clockTime()}, in ${number(Math.round(health.total_latency_ms ?? 0))} ms`;
   byId("flows-rows").replaceChildren(...keys.map((key) => row(key, queues[key], functions[key])));
+  keys.forEach(addFlow);
   const letters = keys.reduce((sum, key) => sum + (queues[key].dead_letters ?? 0), 0);
   byId("failed-count").textContent = number(letters);
   byId("failed-count").hidden = letters === 0;
@@ -116,7 +121,7 @@ function panel(title, check, values) {
       el("dt", { text: label(name) }), el("dd", { text: word(name, value) })])) : null);
 }
 
-const label = (name) => (name === "latency_ms" ? "Latency" : humanise(name.replace(/_(bytes|seconds|ms|px)$/, "")));
+const label = (name) => humanise(name.replace(/_(bytes|ms|mb)$/, "").replace(/_seconds$/, "_valid_for"));
 
 function word(name, value) {
   if (Array.isArray(value)) return value.map((one) => (typeof one === "object" ? JSON.stringify(one) : humanise(one).toLowerCase())).join(", ");
@@ -125,6 +130,7 @@ function word(name, value) {
   if (typeof value !== "number") return value;
   if (name.endsWith("_bytes")) return value >= 1_048_576 ? `${number(value / 1_048_576)} MiB` : `${number(value / 1024)} KiB`;
   if (name.endsWith("_ms")) return `${number(Math.round(value))} ms`;
+  if (name.endsWith("_mb")) return `${number(value)} MB`;
   if (name.endsWith("_seconds")) return duration(value);
   return number(value);
 }

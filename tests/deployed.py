@@ -1,0 +1,63 @@
+"""The whole thing deployed: embedded cloud, worker image, the local stack; what suites on it share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from handlers.common.keys import UNKNOWN_CACHE
+from local.cloud import Cloud
+from local.engine import Options, Outcome
+from ops import images, keys
+from ops.client import ApiClient
+from ops.local_stack import LocalStack
+from ops.paths import IMAGES
+from ops.program_copy import copy_of_the_program
+
+
+@dataclass
+class Deployed:
+    """A cloud with a changeable copy of the program deployed to it; `decided` permissions were asked for meanwhile."""
+
+    cloud: Cloud
+    project: Path
+    stack: LocalStack
+    worker_image: str
+    outcome: Outcome
+    decided: int = 0
+
+    def operate(self, kind: str, *overrides: str, **options: object) -> Outcome:
+        return self.stack.run(Options(kind=kind, **options), overrides)  # type: ignore[arg-type]
+
+    def api(self, name: str) -> ApiClient:
+        """A client with a new key of its own."""
+        return ApiClient(self.cloud.gateway_url, self.key(name))
+
+    def key(self, name: str, *, replace: bool = False) -> str:
+        """A new key of the API; with `replace` the name's old one is revoked."""
+        client = self.cloud.client("secretsmanager")
+        key = keys.add(client, self.stack.output("api_keys_secret_arn"), name, replace=replace)
+        # Functions that have just read the keys do not know it for as long as this.
+        time.sleep(UNKNOWN_CACHE.total_seconds())
+        return key
+
+
+def worker_image() -> str:
+    """Reference of the worker's image, made if need be."""
+    return images.worker_image(Console(stderr=True, quiet=True))
+
+
+@contextmanager
+def deployed(folder: Path, worker_image: str) -> Iterator[Deployed]:
+    """Start a cloud in `folder` and deploy a copy of the program to it."""
+    project = copy_of_the_program(folder / "program")
+    with Cloud(folder / "cloud", image_store=IMAGES) as cloud:
+        stack = LocalStack(cloud.info, worker_image, project=project, home=folder / "cloud")
+        outcome = stack.run(Options(kind="up"))
+        assert outcome.ok, outcome.diagnostics
+        yield Deployed(cloud, project, stack, worker_image, outcome, len(cloud.iam.decisions))
