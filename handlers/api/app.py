@@ -14,9 +14,11 @@ from handlers.api import (
     problems,
     routes_admin,
     routes_books,
+    routes_dead_letters,
     routes_health,
     routes_import,
     routes_jobs,
+    routing,
 )
 from handlers.api.health import deep_check
 from handlers.common import logs
@@ -34,6 +36,7 @@ app = APIGatewayHttpResolver(
 app.include_router(admin_page.router)
 app.include_router(routes_health.router, prefix="/api/v1/health")
 app.include_router(routes_admin.router, prefix="/api/v1/admin")
+app.include_router(routes_dead_letters.router, prefix="/api/v1/admin/dead-letters")
 app.include_router(routes_books.router, prefix="/api/v1/books")
 app.include_router(routes_import.router, prefix="/api/v1/import")
 app.include_router(routes_jobs.router, prefix="/api/v1/image-jobs")
@@ -67,6 +70,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return deep_check().fresh().model_dump(mode="json")
     try:
         admitted = edge.admit(event)
+        routing.check(app, admitted)
     except Exception as error:  # noqa: BLE001  every one of them becomes an answer, as in the routes
         return problems.problem_of(error).as_event()
     return app.resolve(admitted, context)

@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -29,7 +30,15 @@ MAX_IMAGES = 1000  # in one order
 
 Id = Annotated[int, Path(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most entries of a page.")]
-ContentType = Literal["image/jpeg", "image/png", "image/webp"]
+
+
+def _decodable(value: Any) -> Any:
+    if isinstance(value, str) and value.lower().startswith(("image/heic", "image/heif", "image/avif")):
+        raise ValueError("HEIC and AVIF cannot be read here; convert the picture to JPEG, PNG or WebP")
+    return value
+
+
+ContentType = Annotated[Literal["image/jpeg", "image/png", "image/webp"], BeforeValidator(_decodable)]
 
 
 def _printable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -35,13 +35,22 @@ class ProblemError(Exception):
         One sentence: what was wrong and what to do.
     errors
         ``{"field", "message"}`` for each field at fault; the field as a dotted path, ``body.title``.
+    headers
+        Headers that the status asks for.
     """
 
-    def __init__(self, status: HTTPStatus, detail: str, errors: Sequence[dict[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        errors: Sequence[dict[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = list(errors)
+        self.headers = dict(headers or {})
 
     def document(self) -> dict[str, Any]:
         """Return the problem document."""
@@ -68,7 +77,8 @@ class ProblemError(Exception):
         }
 
     def _headers(self) -> dict[str, str | list[str]]:
-        return {"Retry-After": "5"} if self.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        waits = {"Retry-After": "5"} if self.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return {**self.headers, **waits}
 
 
 def not_found(detail: str) -> ProblemError:
@@ -109,7 +119,7 @@ def _same(error: ProblemError) -> ProblemError:
 TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], ProblemError]], ...] = (
     ((ProblemError,), _same),
     ((BookMissingError,), lambda error: not_found(f"{str(error).capitalize()}.")),
-    ((NotFoundError,), lambda _: not_found("There is no such path, or it does not take this method.")),
+    ((NotFoundError,), lambda _: not_found("There is no such path.")),
     ((ServiceError,), lambda error: ProblemError(HTTPStatus(error.status_code), str(error.msg))),
     ((RequestValidationError,), _validation),
     (
