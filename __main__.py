@@ -1,4 +1,4 @@
-"""The program: settings -> alarms -> database, images -> migration -> flows -> sweeper, API; exports.
+"""The program: settings -> alarms -> database, images -> migration -> flows -> dispatchers, sweeper, API; exports.
 
 Reads on one screen. Which flows there are is said in `flows.py`, what each thing is made of in `components/`.
 """
@@ -10,11 +10,23 @@ import pulumi
 import settings as configuration
 from components.alarms import Alarms, function_conditions
 from components.api import KEYS, LONGEST_ANSWER, Api, ApiKeys
+from components.audit_log import AuditLog
+from components.dashboard import Dashboard
 from components.database import Database
 from components.function import Function, Platform
 from components.image_store import ImageStore
 from components.migration import Migration
-from components.needs import Need, ReadObjects, ReadSecret, SendTo, TellMissingObjects, UseDatabase, WriteObjects
+from components.needs import (
+    InspectFlow,
+    Need,
+    ReadObjects,
+    ReadSecret,
+    RedriveFlow,
+    SendTo,
+    TellMissingObjects,
+    UseDatabase,
+    WriteObjects,
+)
 from components.package import Package, package
 from components.refused import RefusedError
 from components.schedule import Schedule
@@ -33,6 +45,7 @@ def program() -> None:
     tags = {"project": pulumi.get_project(), "environment": settings.environment}
     pulumi.runtime.register_stack_transformation(tagging(tags))
     flows = catalogue(prefix)
+    settings.refuse_stray_artefacts(flow.code for flow in flows)
 
     alarms = Alarms("alarms", f"{prefix}-alarms", settings.alarm_emails)
     database = Database("database", prefix, settings.database, network)
@@ -64,7 +77,7 @@ def program() -> None:
         module: str = "handler",
     ) -> Function:
         """Declare one of this project's own functions, with what the flows that it produces for grant it."""
-        sends = [SendTo(flow.key) for flow in flows if name in flow.producers]
+        sends = [SendTo(flow.key) for flow in flows if name in flow.senders]
         return Function(
             name,
             f"{prefix}-{name.replace('_', '-')}",
@@ -96,31 +109,40 @@ def program() -> None:
             )
         )
 
-    sweeper = function(JOB_SWEEPER, code(JOB_SWEEPER), timeout=60, needs=[UseDatabase()], after=[schema])
-    schedule = Schedule("job_sweeper-schedule", f"{prefix}-job-sweeper", "rate(5 minutes)", sweeper)
-    alarms.watch("job_sweeper", f"{prefix}-job-sweeper", function_conditions(sweeper.name), parent=schedule)
+    dispatchers = [(flow.dispatcher, flow.schedule, 300) for flow in flows if flow.dispatcher and flow.schedule]
+    for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 60)]:
+        started = function(name, code(name), timeout=timeout, needs=[UseDatabase()], after=[schema])
+        schedule = Schedule(f"{name}-schedule", f"{prefix}-{name.replace('_', '-')}", rate, started)
+        alarms.watch(name, f"{prefix}-{name.replace('_', '-')}", function_conditions(started.name), parent=schedule)
 
-    entries = [flow.registry_entry(prefix, VARIABLES) for flow in flows]
+    entries = [worker.flow.registry_entry(prefix, VARIABLES, deployed=worker.deployed) for worker in workers]
     registry = json.dumps({"prefix": prefix, "environment": settings.environment, "flows": entries}, indent=1)
     pictures: list[Need] = [ReadObjects(PICTURES), WriteObjects(PICTURES), TellMissingObjects()]
+    operates: list[Need] = [need(flow.key) for flow in flows for need in (InspectFlow, RedriveFlow)]
     answers = function(
         API,
         code(API, registry=registry),
         module="app",
         timeout=LONGEST_ANSWER,
-        needs=[*pictures, UseDatabase(), ReadSecret(KEYS)],
+        needs=[*pictures, UseDatabase(), ReadSecret(KEYS), *operates],
         after=[schema],
     )
     api = Api("http", f"{prefix}-api", platform, answers)
     alarms.watch("api", f"{prefix}-api", function_conditions(answers.name), parent=api)
     images.allow_uploads_from(api.url)
+    audit = AuditLog("operations", f"/{prefix}/operations")
+    Dashboard("dashboard", prefix, [worker.flow for worker in workers])
 
     pulumi.export("api_url", api.url)
     pulumi.export("images_bucket", images.bucket.bucket)
+    pulumi.export("database", database.described)
     pulumi.export("database_secret_arn", database.secret_arn)
     pulumi.export("api_keys_secret_arn", keys.secret.arn)
     pulumi.export("flows", entries)
     pulumi.export("migrate_function", migrate.name)
+    pulumi.export("api_function", answers.name)
+    pulumi.export("operations_log_group", audit.log_group.name)
+    pulumi.export("alarms_topic_arn", alarms.topic.arn)
 
 
 try:

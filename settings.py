@@ -54,21 +54,25 @@ class Settings(Arguments):
             raise ValueError("database.forceTls may be false only in the environment 'local'")
         return self
 
-    def artefact(self, name: str) -> Artefact:
-        """Return the code configured under a name.
+    def artefact(self, name: str) -> Artefact | None:
+        """Return the code configured under a name, ``None`` where there is none yet."""
+        return self.artefacts.get(name)
+
+    def refuse_stray_artefacts(self, names: Iterable[str]) -> None:
+        """Hold the artefacts to the names that something of the program goes by.
 
         Raises
         ------
         RefusedError
-            There is none.
+            One goes by another name: a misspelt one would leave its flow without code.
         """
-        try:
-            return self.artefacts[name]
-        except KeyError:
+        known = sorted(set(names))
+        strays = sorted(self.artefacts.keys() - known)
+        if strays:
             raise RefusedError(
-                f"artefacts.{name} is missing from the configuration; give the code as "
-                "{image: repository@sha256:…} or {zip: {bucket, key, sha256}}."
-            ) from None
+                f"artefacts.{strays[0]} is code that no flow goes by; correct its name, or remove it. "
+                f"Flows go by: {', '.join(known)}."
+            )
 
 
 def load() -> Settings:

@@ -36,6 +36,8 @@ RECEIVES = 5
 DEAD_LETTER_SUFFIX = "-dlq"
 _KEY = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _QUEUE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+# "Creating a rule that runs on a schedule": rate(1 minute), rate(5 hours), cron(six fields).
+_SCHEDULE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,11 @@ class Flow:
         Seconds; 4 and 14 days unless given.
     ephemeral_storage
         Megabytes under /tmp.
+    schedule, dispatcher
+        EventBridge's schedule expression, and the name of the program's own function that it invokes to send messages
+        to the queue. Given together or not at all; the dispatcher is one of the flow's `senders`.
+    backlog_threshold
+        Waiting messages from which on the flow counts as not keeping up, 1 or more.
     """
 
     key: str
@@ -95,6 +102,9 @@ class Flow:
     retention: int = 4 * DAY
     dead_letter_retention: int = 14 * DAY
     ephemeral_storage: int = 512
+    schedule: str | None = None
+    dispatcher: str | None = None
+    backlog_threshold: int = 1_000
 
     def __post_init__(self) -> None:
         self._refuse_names()
@@ -125,6 +135,11 @@ class Flow:
         return 2 * self.visibility_timeout
 
     @property
+    def senders(self) -> tuple[str, ...]:
+        """Names of all functions that send to the queue: the producers, and the dispatcher where there is one."""
+        return (*self.producers, self.dispatcher) if self.dispatcher else self.producers
+
+    @property
     def slug(self) -> str:
         """The key as resource names have it: hyphens for underscores."""
         return self.key.replace("_", "-")
@@ -146,17 +161,32 @@ class Flow:
         """Variable by which producers know the queue's name, without the program's own prefix."""
         return f"{self.key.upper()}_QUEUE_NAME"
 
-    def registry_entry(self, prefix: str, variable_prefix: str = "") -> dict[str, Any]:
-        """Describe the deployed flow for the programs that look at it: health check, admin page, operators' tools."""
+    def registry_entry(self, prefix: str, variable_prefix: str = "", *, deployed: bool) -> dict[str, Any]:
+        """Describe the flow for the programs that look at it: health check, admin page, operators' tools.
+
+        Parameters
+        ----------
+        prefix
+            Prefix of the stack's names.
+        variable_prefix
+            Put before the name of the producers' variable.
+        deployed
+            Whether the flow has its code, so that function and mapping exist.
+        """
         return {
             "key": self.key,
             "queue_name": self.queue_name(prefix),
             "dead_letter_queue_name": self.dead_letter_queue_name(prefix),
             "function_name": self.function_name(prefix),
+            "deployed": deployed,
             "variable": variable_prefix + self.variable,
             "timeout": self.timeout,
             "receives": self.receives,
-            "producers": sorted(self.producers),
+            "visibility_timeout": self.visibility_timeout,
+            "oldest_message_threshold": self.oldest_message_threshold,
+            "backlog_threshold": self.backlog_threshold,
+            "producers": sorted(self.senders),
+            "schedule": self.schedule,
         }
 
     def _refuse_names(self) -> None:
@@ -181,6 +211,8 @@ class Flow:
             ("retention", self.retention, RETENTION, "s"),
             ("dead_letter_retention", self.dead_letter_retention, RETENTION, "s"),
             ("ephemeral_storage", self.ephemeral_storage, range(512, 10_240 + 1), "MB"),
+            # SQS holds any number of waiting messages; this is as many as may be in flight ("message quotas").
+            ("backlog_threshold", self.backlog_threshold, range(1, 120_000 + 1), "messages"),
         )
         for name, value, allowed, unit in ranges:
             if value not in allowed:
@@ -208,9 +240,16 @@ class Flow:
                 f"dead_letter_retention {self.dead_letter_retention} s is not above retention {self.retention} s; a "
                 "dead letter keeps the age that it had, so it would vanish unseen. Keep dead letters longer."
             )
-        repeated = _repeated(self.producers)
+        repeated = _repeated(self.senders)
         if repeated:
             raise self._refused(f"producer {repeated!r} is named twice; name it once.")
+        if (self.schedule is None) != (self.dispatcher is None):
+            raise self._refused(
+                f"schedule is {self.schedule!r} and dispatcher is {self.dispatcher!r}; give both, or neither: a "
+                "schedule needs a function to invoke, and only a schedule invokes a dispatcher."
+            )
+        if self.schedule is not None and not _SCHEDULE.fullmatch(self.schedule):
+            raise self._refused(f"schedule {self.schedule!r} is none of EventBridge's; write it as 'rate(1 hour)'.")
 
     def _refused(self, why: str) -> RefusedError:
         return RefusedError(f"Flow {self.key!r}: {why}")
@@ -234,7 +273,12 @@ def together(flows: Iterable[Flow], prefix: str, producers: Iterable[str] = ()) 
         Two flows have the same key or queue, a producer is none, or a name is longer than AWS takes.
     """
     flows, known = tuple(flows), sorted(producers)
-    for what, values in (("key", [flow.key for flow in flows]), ("queue", [flow.queue for flow in flows])):
+    dispatchers = [flow.dispatcher for flow in flows if flow.dispatcher]
+    for what, values in (
+        ("key", [flow.key for flow in flows]),
+        ("queue", [flow.queue for flow in flows]),
+        ("dispatcher", dispatchers),
+    ):
         repeated = _repeated(values)
         if repeated:
             raise RefusedError(f"Two flows have the {what} {repeated!r}; give each its own.")

@@ -16,18 +16,7 @@ import pulumi_aws as aws
 
 from components.needs import Need, ReadObjects, WriteObjects
 from components.refused import RefusedError
-
-#: Actions that AWS does not limit to a resource, each with the reason; nothing else may be granted on ``*``.
-UNSCOPED_ACTIONS: Mapping[str, str] = {
-    "ec2:AssignPrivateIpAddresses": "Lambda names its interfaces itself (AWSLambdaVPCAccessExecutionRole)",
-    "ec2:CreateNetworkInterface": "Lambda asks for it on all resources before any interface exists (VPC permissions)",
-    "ec2:DeleteNetworkInterface": "Lambda's interfaces have no name that is known beforehand (VPC permissions)",
-    "ec2:DescribeNetworkInterfaces": "EC2 supports no resource for Describe actions (Service Authorization Reference)",
-    "ec2:DescribeSubnets": "EC2 supports no resource for Describe actions (Service Authorization Reference)",
-    "ec2:UnassignPrivateIpAddresses": "Lambda names its interfaces itself (AWSLambdaVPCAccessExecutionRole)",
-    "xray:PutTelemetryRecords": "X-Ray supports no resource for it (Service Authorization Reference)",
-    "xray:PutTraceSegments": "X-Ray supports no resource for it (Service Authorization Reference)",
-}
+from components.unscoped import INSPECTING_ACTIONS, RUNNING_ACTIONS, UNSCOPED_ACTIONS
 
 # "IAM and AWS STS quotas": characters of a managed policy, white space not counted; managed policies on a role.
 LONGEST_POLICY = 6_144
@@ -98,7 +87,7 @@ def secret_statements(secret_arns: Iterable[pulumi.Input[str]]) -> tuple[Stateme
 
 
 def producer_statements(queue_arn: pulumi.Input[str]) -> tuple[Statement, ...]:
-    """Grant sending to one queue, and nothing on its dead letters.
+    """Grant sending to one queue; neither looking at it nor anything on its dead letters.
 
     Asking for the address belongs to sending: a sender knows the queue by its name, and SQS answers "does not exist" to
     whoever may not ask.
@@ -111,6 +100,25 @@ def consumer_statements(queue_arn: pulumi.Input[str]) -> tuple[Statement, ...]:
     return (Statement(("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"), (queue_arn,)),)
 
 
+def inspector_statements(
+    queue_arn: pulumi.Input[str], dead_letters_arn: pulumi.Input[str], function_arn: pulumi.Input[str] | None
+) -> tuple[Statement, ...]:
+    """Grant looking at a queue, its dead letters, and the function that works through it, where there is one."""
+    looks = [
+        Statement(("sqs:GetQueueAttributes", "sqs:GetQueueUrl"), (queue_arn, dead_letters_arn)),
+        Statement(tuple(INSPECTING_ACTIONS), ("*",)),
+    ]
+    if function_arn is not None:
+        looks.append(Statement(("lambda:GetFunctionConfiguration",), (function_arn,)))
+    return tuple(looks)
+
+
+def redriver_statements(queue_arn: pulumi.Input[str], dead_letters_arn: pulumi.Input[str]) -> tuple[Statement, ...]:
+    """Grant taking dead letters, hiding and showing them, deleting them, and sending them to their queue again."""
+    takes = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage")
+    return (Statement(takes, (dead_letters_arn,)), Statement(("sqs:SendMessage",), (queue_arn,)))
+
+
 def log_statements(log_group_arn: pulumi.Input[str]) -> tuple[Statement, ...]:
     """Grant writing to one log group, but not making one: a group that a function makes itself keeps everything."""
     streams = pulumi.Output.concat(log_group_arn, ":*")
@@ -119,7 +127,7 @@ def log_statements(log_group_arn: pulumi.Input[str]) -> tuple[Statement, ...]:
 
 def unscoped_statements() -> tuple[Statement, ...]:
     """Grant tracing and network interfaces, which AWS does not limit to resources."""
-    return (Statement(tuple(UNSCOPED_ACTIONS), ("*",)),)
+    return (Statement(tuple(RUNNING_ACTIONS), ("*",)),)
 
 
 def documents(statements: Iterable[Statement]) -> list[tuple[Statement, ...]]:
@@ -254,7 +262,7 @@ def _refuse_unscoped(actions: Iterable[str], resource: str) -> None:
         if unlisted:
             raise RefusedError(
                 f"{', '.join(unlisted)} would be allowed on every resource; name the resource. Only the actions in "
-                "UNSCOPED_ACTIONS of components/iam.py may have '*', each with its reason."
+                "UNSCOPED_ACTIONS of components/unscoped.py may have '*', each with its reason."
             )
     elif not _LIMITED.fullmatch(resource):
         raise RefusedError(

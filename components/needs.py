@@ -51,10 +51,24 @@ class SendTo:
 
 
 @dataclass(frozen=True)
+class InspectFlow:
+    """Look at a flow: its queue, its dead letters, their metrics, its function and mapping. Changes nothing."""
+
+    flow: str
+
+
+@dataclass(frozen=True)
+class RedriveFlow:
+    """Take a flow's dead letters and send them to its queue again, or discard them."""
+
+    flow: str
+
+
+@dataclass(frozen=True)
 class ReadSecret:
     """Read one secret that the program made, by the name that its component knows it under."""
 
     name: str
 
 
-Need = ReadObjects | WriteObjects | TellMissingObjects | UseDatabase | SendTo | ReadSecret
+Need = ReadObjects | WriteObjects | TellMissingObjects | UseDatabase | SendTo | InspectFlow | RedriveFlow | ReadSecret

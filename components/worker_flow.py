@@ -1,9 +1,9 @@
 """WorkerFlow: what one Flow becomes on AWS.
 
 - dead-letter queue and queue: encrypted, long polling, TLS only; only this queue may redrive into those dead letters
-- function with its role and log group, the flow's needs granted
+- function with its role and log group, the flow's needs granted; none where there is no code yet
 - event source mapping: partial batch failures, maximum concurrency
-- alarms: dead letters, oldest message, errors, throttles, duration near the timeout
+- alarms: dead letters, oldest message, backlog; errors, throttles, duration near the timeout of the function
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from components.artefact import Artefact
 from components.flow import Flow
 from components.function import Function, Grants, Platform
 from components.iam import Grant
-from components.needs import Need, SendTo
+from components.needs import InspectFlow, Need, RedriveFlow, SendTo
 
 LONG_POLLING = 20
 
@@ -29,8 +29,8 @@ class Nodes:
 
     queue: aws.sqs.Queue
     dead_letter_queue: aws.sqs.Queue
-    function: Function
-    mapping: aws.lambda_.EventSourceMapping
+    function: Function | None
+    mapping: aws.lambda_.EventSourceMapping | None
     alarms: dict[str, aws.cloudwatch.MetricAlarm]
 
 
@@ -44,7 +44,7 @@ class WorkerFlow(pulumi.ComponentResource):
     platform
         What the function shares with the stack's others.
     code
-        The function's artefact.
+        The function's artefact; without one there are queues, grants and alarms, and neither function nor mapping.
     grants
         The components that own what the flow needs.
     alarms
@@ -60,7 +60,7 @@ class WorkerFlow(pulumi.ComponentResource):
         self,
         flow: Flow,
         platform: Platform,
-        code: Artefact,
+        code: Artefact | None,
         *,
         alarms: Alarms,
         grants: Iterable[Grants] = (),
@@ -76,21 +76,32 @@ class WorkerFlow(pulumi.ComponentResource):
         self._dead_letters = self._dead_letter_queue()
         self._queue = self._queue_above(self._dead_letters)
         self._admit_only(self._queue, self._dead_letters)
-        function = self._function(code, grants)
+        function = None if code is None else self._function(code, grants)
         self.nodes = Nodes(
             queue=self._queue,
             dead_letter_queue=self._dead_letters,
             function=function,
-            mapping=self._mapping(function),
+            mapping=None if function is None else self._mapping(function),
             alarms=self._alarms(alarms, function),
         )
-        self.register_outputs({"queue_name": self._queue.name, "function_name": function.name})
+        self.register_outputs({"queue_name": self._queue.name, "deployed": self.deployed})
+
+    @property
+    def deployed(self) -> bool:
+        """Whether the flow has its code, so that somebody works through the queue."""
+        return self.nodes.function is not None
 
     def grant(self, need: Need) -> Grant | None:
-        """Grant a producer sending to this flow; it learns the queue's name."""
-        if need != SendTo(self.flow.key):
-            return None
-        return Grant(iam.producer_statements(self._queue.arn), {self.flow.variable: self._queue.name})
+        """Grant a producer sending to this flow, so that it learns the queue's name; or inspecting, or redriving it."""
+        key, queue, dead_letters = self.flow.key, self._queue.arn, self._dead_letters.arn
+        if need == SendTo(key):
+            return Grant(iam.producer_statements(queue), {self.flow.variable: self._queue.name})
+        if need == InspectFlow(key):
+            function = self.nodes.function
+            return Grant(iam.inspector_statements(queue, dead_letters, function.arn if function else None))
+        if need == RedriveFlow(key):
+            return Grant(iam.redriver_statements(queue, dead_letters))
+        return None
 
     def _dead_letter_queue(self) -> aws.sqs.Queue:
         return aws.sqs.Queue(
@@ -165,9 +176,13 @@ class WorkerFlow(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _alarms(self, alarms: Alarms, function: Function) -> dict[str, aws.cloudwatch.MetricAlarm]:
-        conditions = (
-            *queue_conditions(self._queue.name, self._dead_letters.name, self.flow.oldest_message_threshold),
-            *function_conditions(function.name, self.flow.duration_threshold),
+    def _alarms(self, alarms: Alarms, function: Function | None) -> dict[str, aws.cloudwatch.MetricAlarm]:
+        conditions = queue_conditions(
+            self._queue.name,
+            self._dead_letters.name,
+            oldest_message=self.flow.oldest_message_threshold,
+            backlog=self.flow.backlog_threshold,
         )
+        if function is not None:
+            conditions += function_conditions(function.name, self.flow.duration_threshold)
         return alarms.watch(self.flow.key, self.flow.function_name(self._platform.prefix), conditions, parent=self)

@@ -1,7 +1,8 @@
-"""CloudWatch: metric alarms."""
+"""CloudWatch: metric alarms and dashboards."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
@@ -20,6 +21,7 @@ LIMITS: Final = (
 
 _MISSING: Final = ("ResourceNotFoundException", "ResourceNotFound")
 _DAY: Final = 86_400
+_MOST_WIDGETS: Final = 500
 
 # Input property and the member of PutMetricAlarm and DescribeAlarms that it is.
 _ALARM: Final = {
@@ -155,4 +157,65 @@ def _alarm(inputs: Values) -> dict[str, Any]:
     return {**wanted, "AlarmName": inputs["name"], "Dimensions": pairs(inputs.get("dimensions", {}), "Name")}
 
 
-DRIVERS: Final = (MetricAlarm,)
+class Dashboard(Driver):
+    """A dashboard. Its id is its name; imported by it."""
+
+    type_name = "aws:cloudwatch/dashboard:Dashboard"
+    source = "terraform-provider-aws internal/service/cloudwatch/dashboard.go"
+    properties: ClassVar = {
+        "dashboardBody": Property("json", required=True),
+        "dashboardName": Property(required=True, replaces=True, longest=255, pattern=r"[A-Za-z0-9_-]+"),
+    }
+    outputs = frozenset({"dashboardArn"})
+    identity = ("dashboardName",)
+
+    def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
+        """Refuse a body of more widgets than a dashboard takes.
+
+        Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
+        """
+        if "dashboardBody" not in known:
+            return
+        widgets = json.loads(known["dashboardBody"]).get("widgets", [])
+        if len(widgets) > _MOST_WIDGETS:
+            message = f"api error InvalidParameterInput: {len(widgets)} widgets; a dashboard takes {_MOST_WIDGETS}"
+            yield Failure("dashboardBody", message)
+
+    def create(self, aws: Aws, inputs: Values) -> str:
+        """PutDashboard."""
+        self._put(aws, inputs)
+        return str(inputs["dashboardName"])
+
+    def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
+        """GetDashboard."""
+        try:
+            found = aws.client("cloudwatch").get_dashboard(DashboardName=identifier)
+        except ClientError as error:
+            if gone(error, *_MISSING):
+                return None
+            raise
+        return {
+            "dashboardName": found["DashboardName"],
+            "dashboardArn": found["DashboardArn"],
+            "dashboardBody": found["DashboardBody"],
+        }
+
+    def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
+        """PutDashboard, which replaces the whole of it."""
+        self._put(aws, new)
+
+    def delete(self, aws: Aws, identifier: str, state: Values) -> None:
+        """DeleteDashboards."""
+        try:
+            aws.client("cloudwatch").delete_dashboards(DashboardNames=[identifier])
+        except ClientError as error:
+            if not gone(error, *_MISSING):
+                raise
+
+    def _put(self, aws: Aws, inputs: Values) -> None:
+        aws.client("cloudwatch").put_dashboard(
+            DashboardName=inputs["dashboardName"], DashboardBody=inputs["dashboardBody"]
+        )
+
+
+DRIVERS: Final = (MetricAlarm, Dashboard)

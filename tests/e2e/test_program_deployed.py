@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from components.dashboard import body
 from components.flow import Flow
 from flows import catalogue
 from ops.program_copy import edit
@@ -58,8 +59,10 @@ def test_a_new_timeout_changes_exactly_what_carries_a_number_derived_from_it(dep
     after = replace(before, timeout=240)
     different = {name for name, value in numbers(before).items() if numbers(after)[name] != value}
     derived = {CARRIES[name].format(key=before.key) for name in different}
-    if before.registry_entry("p") != after.registry_entry("p"):
+    if before.registry_entry("p", deployed=True) != after.registry_entry("p", deployed=True):
         derived.add("api")  # the registry in the API's package
+    if body("p", [before], "r") != body("p", [after], "r"):
+        derived.add("dashboard-dashboard")
     with edited(deployed, "flows.py", f"timeout={before.timeout},", "timeout=240,"):
         assert set(changed(deployed)) == derived
 

@@ -65,6 +65,11 @@ def _bucket(physical: str, arn: str) -> tuple[str, dict[str, Any]]:
     }
 
 
+def _key(physical: str, arn: str) -> tuple[str, dict[str, Any]]:
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{physical}"
+    return physical, {"arn": key, "keyId": physical}
+
+
 def _database(physical: str, arn: str) -> tuple[str, dict[str, Any]]:
     address = f"{physical}.abc123.{REGION}.rds.amazonaws.com"
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-{physical}-AbCdEf"
@@ -124,6 +129,7 @@ _BY_TYPE: dict[str, Callable[[str, str], tuple[str, dict[str, Any]]]] = {
     "aws:lambda/function:Function": _function,
     "aws:lambda/invocation:Invocation": _invocation,
     "aws:iam/role:Role": _role,
+    "aws:kms/key:Key": _key,
     "aws:iam/policy:Policy": _policy,
     "aws:s3/bucket:Bucket": _bucket,
     "aws:rds/instance:Instance": _database,

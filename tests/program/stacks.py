@@ -22,6 +22,12 @@ STACKS = ("local", "staging", "prod")
 # What exists before the local stack's program and is given to it at run time.
 NETWORK = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"]}
 WORKER = {"image_processing": {"image": f"127.0.0.1/image-processor@sha256:{'a' * 64}"}}
+# The flows whose code lives elsewhere, as zips in a bucket.
+STAND_INS = {
+    key: {"zip": {"bucket": "bluemoxon-local-artefacts", "key": f"{key}.zip", "sha256": "b" * 64}}
+    for key in ("analysis", "eval_runbook", "profile_generation", "entity_enrichment", "tracking")
+}
+ARTEFACTS = WORKER | STAND_INS
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def config(stack: str) -> dict[str, str]:
     given, _ = stack_config(ROOT, stack)
     if stack == "local":
         given["bluemoxon:network"] = json.dumps(NETWORK)
-        given["bluemoxon:artefacts"] = json.dumps(WORKER)
+        given["bluemoxon:artefacts"] = json.dumps(ARTEFACTS)
     return {**given, "bluemoxon:bundleDependencies": "false"}
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import flows
-from components.iam import LONGEST_POLICY, UNSCOPED_ACTIONS
+from components.iam import LONGEST_POLICY, RUNNING_ACTIONS
 from components.needs import ReadObjects, TellMissingObjects, UseDatabase, WriteObjects
 from tests.program.stacks import STACKS, Deployed, deployed
 
@@ -37,7 +37,7 @@ def own(made: Deployed, function: str) -> set[tuple[str, str]]:
     """What every function's own running takes."""
     name = made.of(FUNCTION)[function].inputs["name"]
     streams = f"arn:aws:logs:us-west-2:123456789012:log-group:/aws/lambda/{name}:*"
-    return {(action, "*") for action in UNSCOPED_ACTIONS} | {
+    return {(action, "*") for action in RUNNING_ACTIONS} | {
         ("logs:CreateLogStream", streams),
         ("logs:PutLogEvents", streams),
     }
@@ -60,9 +60,27 @@ def produces(made: Deployed, function: str) -> set[tuple[str, str]]:
     """Find the queues of the flows that name the function, and send to them."""
     pairs = set()
     for flow in flows.catalogue(made.prefix):
-        if function in flow.producers:
+        if function in flow.senders:
             queue = f"arn:aws:sqs:us-west-2:123456789012:{flow.queue_name(made.prefix)}"
             pairs |= {("sqs:GetQueueUrl", queue), ("sqs:SendMessage", queue)}
+    return pairs
+
+
+def operates(made: Deployed) -> set[tuple[str, str]]:
+    """Look at every flow, and bring its dead letters back."""
+    pairs = {("cloudwatch:GetMetricData", "*"), ("lambda:ListEventSourceMappings", "*")}
+    for flow in flows.catalogue(made.prefix):
+        queue, dead_letters = (
+            f"arn:aws:sqs:us-west-2:123456789012:{name}"
+            for name in (flow.queue_name(made.prefix), flow.dead_letter_queue_name(made.prefix))
+        )
+        for arn in (queue, dead_letters):
+            pairs |= {("sqs:GetQueueUrl", arn), ("sqs:GetQueueAttributes", arn)}
+        takes = ("ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage")
+        pairs |= {("sqs:SendMessage", queue)} | {(f"sqs:{verb}", dead_letters) for verb in takes}
+        if f"{flow.key}-function" in made.of(FUNCTION):
+            function = f"arn:aws:lambda:us-west-2:123456789012:function:{flow.function_name(made.prefix)}"
+            pairs.add(("lambda:GetFunctionConfiguration", function))
     return pairs
 
 
@@ -80,6 +98,7 @@ def test_the_api_may_do_this_and_no_more(stack):
         | reads_secrets(made, made.outcome.outputs["api_keys_secret_arn"])
         | pictures(made, "s3:GetObject", "s3:PutObject")
         | produces(made, "api")
+        | operates(made)
     )
 
 
@@ -96,6 +115,13 @@ def test_the_sweeper_may_log_in_and_send_and_no_more(stack):
 
 
 @every_stack
+def test_the_dispatcher_may_log_in_and_send_and_no_more(stack):
+    made = deployed(stack)
+    name = "tracking_dispatcher"
+    assert allowed(made, name) == own(made, name) | database(made) | produces(made, name)
+
+
+@every_stack
 def test_a_worker_may_do_what_its_flow_needs_and_receive_its_own_messages_and_no_more(stack):
     made = deployed(stack)
     granted = {
@@ -108,6 +134,8 @@ def test_a_worker_may_do_what_its_flow_needs_and_receive_its_own_messages_and_no
         queue = f"arn:aws:sqs:us-west-2:123456789012:{flow.queue_name(made.prefix)}"
         consumes = {(f"sqs:{verb}", queue) for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
         needs = set().union(*(granted[need] for need in flow.needs))
+        if f"{flow.key}-function" not in made.of(FUNCTION):
+            continue
         assert allowed(made, f"{flow.key}-function") == own(made, f"{flow.key}-function") | consumes | needs
 
 

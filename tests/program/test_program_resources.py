@@ -6,6 +6,7 @@ import json
 import pytest
 
 import flows
+from components.dashboard import body
 from local.engine.values import unwrap
 from ops.program_copy import copy_of_the_program
 from tests.program.harness import said, steps
@@ -29,6 +30,16 @@ every_stacks_flow = pytest.mark.parametrize(
 )
 
 
+def with_code(stack):
+    """Return the flows of a stack that have an artefact, so that there is a function."""
+    made = deployed(stack).outcome.outputs["flows"]
+    return {flow["key"] for flow in made if flow["deployed"]}
+
+
+def test_the_local_stack_has_code_for_every_flow():
+    assert with_code("local") == {flow.key for flow in flows.catalogue("bluemoxon-local")}
+
+
 @every_stacks_flow
 def test_a_flow_is_exactly_these_resources(stack, flow):
     made = {
@@ -36,45 +47,72 @@ def test_a_flow_is_exactly_these_resources(stack, flow):
         for state in deployed(stack).resources.values()
         if state.custom and "WorkerFlow" in state.urn and state.name.startswith(f"{flow.key}-")
     }
-    assert made == {
+    queues = {
         ("Queue", f"{flow.key}-queue"),
         ("Queue", f"{flow.key}-dead-letters"),
         ("QueuePolicy", f"{flow.key}-queue"),
         ("QueuePolicy", f"{flow.key}-dead-letters"),
         ("RedriveAllowPolicy", f"{flow.key}-dead-letters"),
+        *(("MetricAlarm", f"{flow.key}-{end}") for end in ("dead-letters", "oldest-message", "backlog")),
+    }
+    function = {
         ("LogGroup", f"{flow.key}-function-logs"),
         ("Role", f"{flow.key}-function-role"),
         ("Policy", f"{flow.key}-function-role-1"),
         ("RolePolicyAttachment", f"{flow.key}-function-role-1"),
         ("Function", f"{flow.key}-function"),
         ("EventSourceMapping", f"{flow.key}-mapping"),
-        *(("MetricAlarm", f"{flow.key}-{end}") for end in ("dead-letters", "oldest-message", "errors", "throttles")),
-        ("MetricAlarm", f"{flow.key}-duration"),
+        *(("MetricAlarm", f"{flow.key}-{end}") for end in ("errors", "throttles", "duration")),
     }
+    assert made == (queues | function if flow.key in with_code(stack) else queues)
+
+
+@every_stack
+def test_a_worker_is_told_which_delivery_is_its_last(stack):
+    receives = {flow.key: flow.receives for flow in flows.catalogue(f"bluemoxon-{stack}")}
+    for key in with_code(stack):
+        variables = deployed(stack).inputs(FUNCTION, f"{key}-function")["environment"]["variables"]
+        assert variables["BMX_MAX_RECEIVES"] == str(receives[key])
 
 
 @every_stacks_flow
-def test_a_worker_is_told_which_delivery_is_its_last(stack, flow):
-    variables = deployed(stack).inputs(FUNCTION, f"{flow.key}-function")["environment"]["variables"]
-    assert variables["BMX_MAX_RECEIVES"] == str(flow.receives)
-
-
-@every_stacks_flow
-def test_a_flows_numbers_are_the_declarations(stack, flow):
+def test_a_queues_numbers_are_the_declarations(stack, flow):
     made = deployed(stack)
     queue, dead = (made.inputs(QUEUE, f"{flow.key}-{end}") for end in ("queue", "dead-letters"))
-    function = made.inputs(FUNCTION, f"{flow.key}-function")
-    mapping = made.inputs("aws:lambda/eventSourceMapping:EventSourceMapping", f"{flow.key}-mapping")
     redrive = json.loads(queue["redrivePolicy"])
     assert queue["visibilityTimeoutSeconds"] == flow.visibility_timeout
     assert (queue["messageRetentionSeconds"], dead["messageRetentionSeconds"]) == (345_600, 1_209_600)
     assert redrive["maxReceiveCount"] == flow.receives
     assert redrive["deadLetterTargetArn"].endswith(f":{made.prefix}-{flow.queue}-dlq")
-    assert (function["timeout"], function["memorySize"]) == (flow.timeout, flow.memory)
-    assert mapping["scalingConfig"] == {"maximumConcurrency": flow.maximum_concurrency}
-    assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert made.inputs(ALARM, f"{flow.key}-duration")["threshold"] == flow.timeout * 900
     assert made.inputs(ALARM, f"{flow.key}-oldest-message")["threshold"] == 2 * flow.visibility_timeout
+    assert made.inputs(ALARM, f"{flow.key}-backlog")["threshold"] == flow.backlog_threshold
+
+
+@every_stacks_flow
+def test_the_alarms_on_a_queue_keep_to_what_its_metrics_say(stack, flow):
+    made = deployed(stack)
+    dead, oldest, backlog = (
+        made.inputs(ALARM, f"{flow.key}-{end}") for end in ("dead-letters", "oldest-message", "backlog")
+    )
+    # What the queue moves is not counted as sent; and dead letters that nobody touches make an idle queue, which emits
+    # nothing, and must not end the alarm.
+    assert (dead["metricName"], dead["treatMissingData"]) == ("ApproximateNumberOfMessagesVisible", "ignore")
+    assert dead["dimensions"] == {"QueueName": f"{made.prefix}-{flow.queue}-dlq"}
+    # A message received three times leaves the age: it is told by the dead letters, a crowd of them by their number.
+    assert (oldest["metricName"], oldest["treatMissingData"]) == ("ApproximateAgeOfOldestMessage", "notBreaching")
+    assert (backlog["metricName"], backlog["statistic"]) == ("ApproximateNumberOfMessagesVisible", "Minimum")
+    assert oldest["dimensions"] == backlog["dimensions"] == {"QueueName": f"{made.prefix}-{flow.queue}"}
+
+
+def test_a_functions_numbers_are_the_declarations():
+    made = deployed("local")
+    for flow in flows.catalogue(made.prefix):
+        function = made.inputs(FUNCTION, f"{flow.key}-function")
+        mapping = made.inputs("aws:lambda/eventSourceMapping:EventSourceMapping", f"{flow.key}-mapping")
+        assert (function["timeout"], function["memorySize"]) == (flow.timeout, flow.memory)
+        assert mapping["scalingConfig"] == {"maximumConcurrency": flow.maximum_concurrency}
+        assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert made.inputs(ALARM, f"{flow.key}-duration")["threshold"] == flow.timeout * 900
 
 
 @every_stacks_flow
@@ -122,7 +160,7 @@ def test_every_function_is_traced_in_the_vpc_and_logs_to_a_group_that_forgets(st
     made = deployed(stack)
     groups = {state.inputs["name"]: state for state in made.of("aws:cloudwatch/logGroup:LogGroup").values()}
     functions = made.of(FUNCTION)
-    assert set(functions) >= {"api", "migrate", "job_sweeper"}
+    assert set(functions) >= {"api", "migrate", "job_sweeper", "tracking_dispatcher"}
     for state in functions.values():
         assert state.inputs["tracingConfig"] == {"mode": "Active"}
         assert state.inputs["architectures"] == ["x86_64"]
@@ -180,7 +218,74 @@ def test_the_api_alone_may_invoke_its_function_and_the_rule_alone_the_sweeper(st
     rule = made.of("aws:cloudwatch/eventRule:EventRule")["job_sweeper-schedule-rule"]
     assert rule.inputs["scheduleExpression"] == "rate(5 minutes)"
     assert permissions["job_sweeper-schedule-permission"].inputs["sourceArn"] == rule.outputs["arn"]
-    assert len(permissions) == 2
+    assert len(permissions) == 3
+
+
+@every_stack
+def test_the_dispatcher_runs_every_hour_and_is_the_one_sender_of_tracking(stack):
+    made = deployed(stack)
+    rule = made.of("aws:cloudwatch/eventRule:EventRule")["tracking_dispatcher-schedule-rule"]
+    assert rule.inputs["scheduleExpression"] == "rate(1 hour)"
+    (target,) = [
+        state
+        for state in made.of("aws:cloudwatch/eventTarget:EventTarget").values()
+        if state.inputs["rule"] == rule.inputs["name"]
+    ]
+    dispatcher = made.of(FUNCTION)["tracking_dispatcher"]
+    assert target.inputs["arn"] == dispatcher.outputs["arn"]
+    permission = made.inputs("aws:lambda/permission:Permission", "tracking_dispatcher-schedule-permission")
+    assert permission["sourceArn"] == rule.outputs["arn"]
+    senders = [
+        name
+        for name in made.of(FUNCTION)
+        if "BMX_TRACKING_QUEUE_NAME" in made.inputs(FUNCTION, name)["environment"]["variables"]
+    ]
+    assert senders == ["tracking_dispatcher"]
+
+
+@every_stack
+def test_the_alarms_topic_is_encrypted_with_a_key_that_lets_cloudwatch_of_this_account_in(stack):
+    made = deployed(stack)
+    (key,) = made.of("aws:kms/key:Key").values()
+    (topic,) = made.of("aws:sns/topic:Topic").values()
+    assert topic.inputs["kmsMasterKeyId"] == key.outputs["arn"]
+    assert key.inputs["enableKeyRotation"] is True
+    administers, publishes = json.loads(key.inputs["policy"])["Statement"]
+    assert administers["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    assert publishes["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert publishes["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
+    assert publishes["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    alias = made.inputs("aws:kms/alias:Alias", "alarms-key")
+    assert alias == {"name": f"alias/{made.prefix}-alarms", "targetKeyId": key.outputs["keyId"]}
+
+
+@every_stack
+def test_one_dashboard_shows_every_queue_and_function_of_the_catalogue(stack):
+    made = deployed(stack)
+    (dashboard,) = made.of("aws:cloudwatch/dashboard:Dashboard").values()
+    assert dashboard.inputs["dashboardName"] == made.prefix
+    widgets = json.loads(dashboard.inputs["dashboardBody"])["widgets"]
+    shown = {metric[3] for widget in widgets for metric in widget["properties"]["metrics"]}
+    assert shown == {
+        name
+        for flow in flows.catalogue(made.prefix)
+        for name in (
+            flow.queue_name(made.prefix),
+            flow.dead_letter_queue_name(made.prefix),
+            flow.function_name(made.prefix),
+        )
+    }
+    places = [(widget["x"], widget["y"]) for widget in widgets]
+    assert len(set(places)) == len(places)
+    assert all(widget["x"] + widget["width"] <= 24 for widget in widgets)
+    assert {widget["properties"]["region"] for widget in widgets} == {"us-west-2"}
+
+
+@every_stack
+def test_what_operators_did_is_kept_for_a_year(stack):
+    made = deployed(stack)
+    group = made.inputs("aws:cloudwatch/logGroup:LogGroup", "operations-log")
+    assert (group["name"], group["retentionInDays"]) == (f"/{made.prefix}/operations", 365)
 
 
 @every_stack
@@ -200,7 +305,7 @@ def test_the_schema_is_migrated_after_the_database_is_ready_and_before_anything_
     needed = {"migrate", "database-server-from-clients", "database-clients-to-server"}
     needed |= {"local": {"database-instance", "database-secret"}, "staging": {"database-instance"}}.get(stack, set())
     assert {made.resources[urn].name for urn in before(invocation.urn, set())} >= needed
-    for name in ("api", "job_sweeper", "image_processing-function"):
+    for name in ("api", "job_sweeper", "tracking_dispatcher", "image_processing-function"):
         assert invocation.urn in before(made.of(FUNCTION)[name].urn, set()), name
         assert made.order.index(invocation.name) < made.order.index(name)
 
@@ -238,12 +343,16 @@ def test_the_exports_are_what_operators_tools_read(stack):
         "api_keys_secret_arn",
         "flows",
         "migrate_function",
+        "api_function",
+        "operations_log_group",
+        "alarms_topic_arn",
     }
     assert outputs["images_bucket"] == f"{made.prefix}-images"
     assert outputs["migrate_function"] == f"{made.prefix}-migrate"
+    assert outputs["api_function"] == f"{made.prefix}-api"
+    assert outputs["operations_log_group"] == f"/{made.prefix}/operations"
+    assert outputs["alarms_topic_arn"].endswith(f":{made.prefix}-alarms")
     assert [flow["key"] for flow in outputs["flows"]] == [flow.key for flow in flows.catalogue(made.prefix)]
-    for flow in outputs["flows"]:
-        assert flow.keys() >= {"key", "queue_name", "dead_letter_queue_name", "function_name", "variable"}
 
 
 @every_stack
@@ -253,7 +362,11 @@ def test_the_api_carries_the_registry_of_every_flow_and_the_variables_of_those_i
     registry = json.loads(inputs["code"].assets["handlers/api/registry.json"].text)
     assert registry["prefix"] == made.prefix
     assert registry["environment"] == stack
-    assert registry["flows"] == [flow.registry_entry(made.prefix, "BMX_") for flow in flows.catalogue(made.prefix)]
+    assert registry["flows"] == made.outcome.outputs["flows"]
+    assert registry["flows"] == [
+        flow.registry_entry(made.prefix, "BMX_", deployed=f"{flow.key}-function" in made.of(FUNCTION))
+        for flow in flows.catalogue(made.prefix)
+    ]
     variables = inputs["environment"]["variables"]
     sends = {"BMX_" + flow.variable for flow in flows.catalogue(made.prefix) if "api" in flow.producers}
     assert {name for name in variables if name.endswith("_QUEUE_NAME")} == sends
@@ -309,7 +422,7 @@ def test_a_preview_of_an_unchanged_program_elsewhere_changes_nothing(tmp_path):
 
 def test_another_timeout_changes_exactly_what_carries_a_number_derived_from_it(tmp_path):
     project = copy_of_the_program(tmp_path / "copy")
-    (flow,) = flows.catalogue("bluemoxon-local")
+    flow = flows.catalogue("bluemoxon-local")[0]
     other = dataclasses.replace(flow, timeout=flow.timeout + 60)
     carriers = {
         "timeout": {"image_processing-function"},
@@ -320,8 +433,10 @@ def test_another_timeout_changes_exactly_what_carries_a_number_derived_from_it(t
     expected = set().union(
         *(names for field, names in carriers.items() if getattr(flow, field) != getattr(other, field))
     )
-    if flow.registry_entry("p") != other.registry_entry("p"):
+    if flow.registry_entry("p", deployed=True) != other.registry_entry("p", deployed=True):
         expected.add("api")
+    if body("p", [flow], "r") != body("p", [other], "r"):
+        expected.add("dashboard-dashboard")
     with harness("local", tmp_path, project, after=deployed("local")) as run:
         source = project / "flows.py"
         text = source.read_text()

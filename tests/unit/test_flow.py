@@ -98,6 +98,15 @@ def test_a_given_visibility_is_kept():
         ({"queue": "Image_Processing"}, ("queue 'Image_Processing'", "image-processing")),
         ({"queue": "image-processing-dlq"}, ("image-processing-dlq", "'-dlq'")),
         ({"producers": ("api", "api")}, ("producer 'api'", "twice")),
+        (
+            {"producers": ("api",), "schedule": "rate(1 hour)", "dispatcher": "api"},
+            ("producer 'api'", "twice"),
+        ),
+        ({"schedule": "rate(1 hour)"}, ("schedule is 'rate(1 hour)'", "dispatcher is None", "give both, or neither")),
+        ({"dispatcher": "caller"}, ("schedule is None", "dispatcher is 'caller'")),
+        ({"schedule": "rate(1 hours)", "dispatcher": "caller"}, ("'rate(1 hours)'", "rate(1 hour)")),
+        ({"schedule": "hourly", "dispatcher": "caller"}, ("'hourly'",)),
+        ({"backlog_threshold": 0}, ("backlog_threshold is 0 messages", "1 to 120,000")),
     ],
 )
 def test_what_cannot_be_true_is_refused_with_the_flow_the_values_and_the_fix(changed, named):
@@ -173,17 +182,60 @@ def test_a_need_that_names_no_folder_is_refused(need, prefix):
 
 
 def test_the_registrys_entry_is_the_declaration_under_the_stacks_names():
-    entry = dataclasses.replace(FLOW, producers=("b", "a"), needs=(SendTo("x"),)).registry_entry("shop-prod", "SHOP_")
-    assert entry == {
+    flow = dataclasses.replace(FLOW, producers=("b", "a"), needs=(SendTo("x"),))
+    assert flow.registry_entry("shop-prod", "SHOP_", deployed=True) == {
         "key": "image_processing",
         "queue_name": "shop-prod-image-processing",
         "dead_letter_queue_name": "shop-prod-image-processing-dlq",
         "function_name": "shop-prod-image-processing",
+        "deployed": True,
         "variable": "SHOP_IMAGE_PROCESSING_QUEUE_NAME",
         "timeout": 300,
         "receives": 5,
+        "visibility_timeout": 1800,
+        "oldest_message_threshold": 3600,
+        "backlog_threshold": 1000,
         "producers": ["a", "b"],
+        "schedule": None,
     }
+
+
+def test_a_dispatcher_is_one_of_the_senders_and_no_producer():
+    flow = dataclasses.replace(FLOW, producers=("api",), schedule="rate(1 hour)", dispatcher="caller")
+    assert (flow.producers, flow.senders) == (("api",), ("api", "caller"))
+    entry = flow.registry_entry("shop", deployed=False)
+    assert (entry["producers"], entry["schedule"], entry["deployed"]) == (["api", "caller"], "rate(1 hour)", False)
+    assert together([flow], "shop", producers=("api",)) == (flow,)
+
+
+def test_two_flows_of_one_dispatcher_are_refused():
+    flow = dataclasses.replace(FLOW, schedule="rate(1 hour)", dispatcher="caller")
+    with pytest.raises(RefusedError, match="Two flows have the dispatcher 'caller'"):
+        together([flow, dataclasses.replace(flow, key="other", queue="other")], "shop")
+
+
+@pytest.mark.parametrize("schedule", ["rate(5 minutes)", "rate(1 day)", "rate(10 hours)", "cron(0 12 * * ? *)"])
+def test_a_schedule_of_eventbridge_is_taken(schedule):
+    assert dataclasses.replace(FLOW, schedule=schedule, dispatcher="caller")
+
+
+#: facts of the system that is replaced: suffix of the queue, timeout s, memory MB, who sends
+FACTS = {
+    "image_processing": ("image-processing", 300, 7168, {"api", "job_sweeper"}),
+    "analysis": ("analysis-jobs", 600, 256, {"api"}),
+    "eval_runbook": ("eval-runbook-jobs", 600, 256, {"api"}),
+    "profile_generation": ("profile-generation-jobs", 600, 256, {"api"}),
+    "entity_enrichment": ("entity-enrichment-jobs", 600, 256, {"api"}),
+    "tracking": ("tracking-jobs", 60, 512, {"tracking_dispatcher"}),
+}
+
+
+@pytest.mark.parametrize("prefix", ["bluemoxon-local", "bluemoxon-staging", "bluemoxon-prod"])
+def test_the_catalogue_is_the_contracts_six_flows(prefix):
+    made = {
+        flow.key: (flow.queue_name(prefix), flow.timeout, flow.memory, set(flow.senders)) for flow in catalogue(prefix)
+    }
+    assert made == {key: (f"{prefix}-{suffix}", *others) for key, (suffix, *others) in FACTS.items()}
 
 
 @pytest.mark.parametrize("prefix", ["bluemoxon-local", "bluemoxon-staging", "bluemoxon-prod"])

@@ -146,9 +146,17 @@ def test_tls_may_be_off_only_on_ones_own_machine():
     assert "database.forceTls may be false only in the environment 'local'" in refusal(changed, stack="prod")
 
 
-def test_an_artefact_that_is_not_configured_is_refused_with_its_two_forms():
-    with pytest.raises(ValueError, match=r"artefacts\.analysis is missing .*repository@sha256"):
-        parse(texts(GIVEN), "local").artefact("analysis")
+def test_code_that_is_not_configured_is_none():
+    assert parse(texts(GIVEN), "local").artefact("analysis") is None
+
+
+def test_an_artefact_that_nothing_goes_by_is_refused_by_its_name():
+    settings = parse(texts(GIVEN), "local")
+    settings.refuse_stray_artefacts(settings.artefacts)
+    with pytest.raises(
+        ValueError, match=r"artefacts\.image_processing is code .* by: analysis, tracking"
+    ):
+        settings.refuse_stray_artefacts(["tracking", "analysis"])
 
 
 @pytest.fixture
