@@ -220,6 +220,10 @@ class Instance(Driver):
             changed["ManageMasterUserPassword"] = False
         if "EngineVersion" in changed and new.get("allowMajorVersionUpgrade"):
             changed["AllowMajorVersionUpgrade"] = True
+        before, after = (set(bag.get("enabledCloudwatchLogsExports") or ()) for bag in (old, new))
+        exports = {"EnableLogTypes": sorted(after - before), "DisableLogTypes": sorted(before - after)}
+        if before != after:
+            changed["CloudwatchLogsExportConfiguration"] = {key: types for key, types in exports.items() if types}
         if changed:
             client.modify_db_instance(DBInstanceIdentifier=old["identifier"], ApplyImmediately=True, **changed)
         sync_tags(

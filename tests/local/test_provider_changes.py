@@ -316,3 +316,14 @@ def test_an_instance_goes_with_a_snapshot_unless_that_is_skipped(providing: Prov
         providing.update(made, {**without, "manageMasterUserPassword": True, "finalSnapshotIdentifier": "last"})
     )
     assert providing.client("rds").describe_db_snapshots(DBSnapshotIdentifier="last")["DBSnapshots"]
+
+
+def test_other_log_exports_of_an_instance_are_a_change_that_is_made_once(providing: Providing):
+    def wanted(*exports: str) -> Values:
+        return {**DATABASE, "manageMasterUserPassword": True, "enabledCloudwatchLogsExports": list(exports)}
+
+    made = providing.create(INSTANCE, wanted("postgresql"))
+    changed = providing.update(made, wanted("upgrade"))
+    (found,) = providing.client("rds").describe_db_instances(DBInstanceIdentifier="db")["DBInstances"]
+    assert found["EnabledCloudwatchLogsExports"] == ["upgrade"]
+    assert not providing.diff(changed, wanted("upgrade")).changed
