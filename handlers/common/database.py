@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 
-from handlers.common.secrets import SecretError, read_json
+from handlers.common.secrets import CURRENT, NoSecretValueError, SecretError, read_json
 from handlers.common.settings import DatabaseSettings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Login:
     password: str = field(repr=False)
 
 
-def read_login(secrets: SecretsManagerClient, secret_arn: str) -> Login:
+def read_login(secrets: SecretsManagerClient, secret_arn: str, stage: str = CURRENT) -> Login:
     """Read the contract's secret, and the credentials' secret where it points at one.
 
     Parameters
@@ -61,11 +61,17 @@ def read_login(secrets: SecretsManagerClient, secret_arn: str) -> Login:
     SecretError
         A secret is not readable, not a JSON object, or lacks a key. The message names the secret and the key.
     """
-    contract = read_json(secrets, secret_arn)
+    try:
+        contract = read_json(secrets, secret_arn, stage)
+    except NoSecretValueError:
+        if stage == CURRENT:
+            raise
+        # A signpost has no such version when the credentials that it points at have one.
+        contract = read_json(secrets, secret_arn)
     credentials, credentials_arn = contract, secret_arn
     if contract.get("credentials_secret_arn"):
         credentials_arn = str(contract["credentials_secret_arn"])
-        credentials = read_json(secrets, credentials_arn)
+        credentials = read_json(secrets, credentials_arn, stage)
     return Login(
         host=_text(contract, secret_arn, "host"),
         port=_port(contract, secret_arn),
@@ -105,6 +111,8 @@ class Database:
         Client of Secrets Manager; the process's own if not given.
     connect_seconds, statement_seconds
         How long a connection may take to come about, and a statement to answer. A migration passes a longer one.
+    stage
+        Which version of the credentials is used; see `read_login`.
     """
 
     def __init__(
@@ -114,8 +122,10 @@ class Database:
         *,
         connect_seconds: int = CONNECT_SECONDS,
         statement_seconds: int = STATEMENT_SECONDS,
+        stage: str = CURRENT,
     ) -> None:
         self._settings = settings
+        self._stage = stage
         self._secrets = secrets
         self._connect_seconds = connect_seconds
         self._statement_seconds = statement_seconds
@@ -164,7 +174,7 @@ class Database:
             from handlers.common.aws import client  # noqa: PLC0415
 
             self._secrets = client("secretsmanager")
-        return read_login(self._secrets, self._settings.secret_arn)
+        return read_login(self._secrets, self._settings.secret_arn, self._stage)
 
     def _connect(self) -> psycopg.Connection[Any]:
         tried = self._login or self._read_login()

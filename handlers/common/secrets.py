@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
+CURRENT = "AWSCURRENT"
+
+
 class SecretError(RuntimeError):
     """A secret cannot be read, or does not say what it must."""
 
@@ -18,8 +21,8 @@ class NoSecretValueError(SecretError):
     """The secret has no value, or there is no such secret; AWS gives one answer to both."""
 
 
-def read_json(secrets: SecretsManagerClient, arn: str) -> Mapping[str, Any]:
-    """Return a secret's current value.
+def read_json(secrets: SecretsManagerClient, arn: str, stage: str = CURRENT) -> Mapping[str, Any]:
+    """Return a secret's value, the current one unless another stage is named.
 
     Raises
     ------
@@ -31,7 +34,7 @@ def read_json(secrets: SecretsManagerClient, arn: str) -> Mapping[str, Any]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already
 
     try:
-        text = secrets.get_secret_value(SecretId=arn)["SecretString"]
+        text = secrets.get_secret_value(SecretId=arn, VersionStage=stage)["SecretString"]
     except ClientError as error:
         missing = error.response.get("Error", {}).get("Code") == "ResourceNotFoundException"
         raise (NoSecretValueError if missing else SecretError)(f"the secret {arn} cannot be read: {error}") from error

@@ -6,8 +6,10 @@ from typing import Any
 
 from handlers.common import logs
 from handlers.common.database import Database
+from handlers.common.secrets import CURRENT
 from handlers.common.settings import DatabaseSettings
 from handlers.common.version import version_answer
+from handlers.migrate.login import try_login
 from handlers.migrate.schema import upgrade
 
 logger = logs.configure()
@@ -17,9 +19,14 @@ STATEMENT_SECONDS = 600
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Upgrade the schema; answers ``{"revision", "applied", "stamped"}``, and raises where it cannot."""
+    """Upgrade the schema; answers ``{"revision", "applied", "stamped"}``, and raises where it cannot.
+
+    ``{"check": "login", "stage": "AWSCURRENT"}`` only tries to log in, from inside the network: see `login.py`.
+    """
     if answer := version_answer(event):
         return dict(answer)
+    if event.get("check") == "login":
+        return try_login(DatabaseSettings.from_environment(), str(event.get("stage") or CURRENT))
     database = Database(DatabaseSettings.from_environment(), statement_seconds=STATEMENT_SECONDS)
     try:
         with database.begin() as connection:
