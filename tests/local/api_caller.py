@@ -15,6 +15,26 @@ KEY = "a-key-of-the-tests"
 KEYS_SECRET = "api-keys"
 QUEUE = "p-image-processing"
 BUCKET = "p-images"
+FLOW = {
+    "key": "image_processing",
+    "queue_name": QUEUE,
+    "dead_letter_queue_name": f"{QUEUE}-dlq",
+    "function_name": "p-image-processing",
+    "deployed": False,  # moto runs no mapping; those are seen to in the deployed cloud
+    "variable": "BMX_IMAGE_PROCESSING_QUEUE_NAME",
+    "timeout": 300,
+    "receives": 5,
+    "visibility_timeout": 1800,
+    "oldest_message_threshold": 3600,
+    "backlog_threshold": 1000,
+    "producers": ["api"],
+    "schedule": None,
+}
+
+
+def registry_text(*flows: dict[str, Any]) -> str:
+    """The registry as the program writes it."""
+    return json.dumps({"prefix": "p", "environment": "local", "flows": flows})
 
 
 class Context(LambdaContext):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import boto3
 import psycopg
@@ -15,13 +16,14 @@ from moto import mock_aws
 from psycopg import sql
 from sqlalchemy.pool import NullPool
 
+from handlers.api.health import deep_check
 from handlers.api.parts import keys, parts
-from handlers.common import aws
+from handlers.common import aws, registry
 from handlers.common.database import Database
 from handlers.common.settings import DatabaseSettings
 from handlers.migrate.schema import upgrade
 from local.postgres import HOST, Postgres
-from tests.local.api_caller import BUCKET, KEY, KEYS_SECRET, QUEUE, keys_document
+from tests.local.api_caller import BUCKET, FLOW, KEY, KEYS_SECRET, QUEUE, keys_document, registry_text
 
 PASSWORD = "a%b#c?d:/[x]"  # every character that breaks an interpolated URL
 USER = "bluemoxon"
@@ -134,12 +136,24 @@ def database(secret_arn: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def api(database: Database, secret_arn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """The API's environment, bucket, queue and keys; gives the database that it works on."""
+def registry_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The registry of flows that lies in the API's package when it is deployed."""
+    path = tmp_path / "registry.json"
+    path.write_text(registry_text(FLOW))
+    monkeypatch.setattr(registry.load, "__defaults__", (path,))
+    return path
+
+
+@pytest.fixture
+def api(
+    database: Database, secret_arn: str, registry_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
+    """The API's environment, registry, bucket, queues and keys; gives the database that it works on."""
     secrets = boto3.client("secretsmanager")
     keys_arn = secrets.create_secret(Name=KEYS_SECRET, SecretString=keys_document(tests=KEY))["ARN"]
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
-    boto3.client("sqs").create_queue(QueueName=QUEUE)
+    for queue in (QUEUE, f"{QUEUE}-dlq"):
+        boto3.client("sqs").create_queue(QueueName=queue)
     for name, value in {
         "BMX_ENVIRONMENT": "local",
         "BMX_VERSION": "1.2.3",
@@ -150,10 +164,10 @@ def api(database: Database, secret_arn: str, monkeypatch: pytest.MonkeyPatch) ->
         "BMX_IMAGE_PROCESSING_QUEUE_NAME": QUEUE,
     }.items():
         monkeypatch.setenv(name, value)
-    parts.cache_clear()
-    keys.cache_clear()
+    for made in (parts, keys, deep_check):
+        made.cache_clear()
     yield database
     if parts.cache_info().currsize:
         parts().database.dispose()
-    parts.cache_clear()
-    keys.cache_clear()
+    for made in (parts, keys, deep_check):
+        made.cache_clear()

@@ -7,42 +7,21 @@ import pytest
 
 from handlers.api.app import handler
 from handlers.api.health import deep_check
-from handlers.common import registry
-from tests.local.api_caller import BUCKET, QUEUE, Context, call
+from tests.local.api_caller import BUCKET, FLOW, QUEUE, Context, call, registry_text
 
 DEEP, INFO = "/api/v1/health/deep", "/api/v1/admin/system-info"
-FLOW = {
-    "key": "image_processing",
-    "queue_name": QUEUE,
-    "dead_letter_queue_name": f"{QUEUE}-dlq",
-    "function_name": "p-image-processing",
-    "deployed": False,  # the mapping and the function are seen to in the deployed cloud
-    "variable": "BMX_IMAGE_PROCESSING_QUEUE_NAME",
-    "timeout": 300,
-    "receives": 5,
-    "visibility_timeout": 1800,
-    "oldest_message_threshold": 3600,
-    "backlog_threshold": 1000,
-    "producers": ["api"],
-    "schedule": None,
-}
 ANOTHER = FLOW | {"key": "seventh", "queue_name": "p-seventh", "dead_letter_queue_name": "p-seventh-dlq"}
 
 
 @pytest.fixture
-def flows(api, tmp_path, monkeypatch):
-    """Writes the registry, as the program does; gives a function that changes it."""
-    path = tmp_path / "registry.json"
+def flows(api, registry_file):
+    """Gives a function that writes another registry."""
 
     def write(*entries):
-        path.write_text(json.dumps({"prefix": "p", "environment": "local", "flows": list(entries)}))
+        registry_file.write_text(registry_text(*entries))
         deep_check.cache_clear()
 
-    monkeypatch.setattr(registry.load, "__defaults__", (path,))
-    boto3.client("sqs").create_queue(QueueName=f"{QUEUE}-dlq")
-    write(FLOW)
-    yield write
-    deep_check.cache_clear()
+    return write
 
 
 def test_without_a_key_only_status_and_time_are_told(flows):
