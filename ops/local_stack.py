@@ -10,7 +10,7 @@ from rich.console import Console
 
 from local.attach import CloudInfo, CloudNotRunning, attach
 from local.engine import Engine, Options, Outcome, StateStore
-from ops import config, images
+from ops import config, images, policies
 from ops.errors import UserError
 from ops.paths import HOME, ROOT
 
@@ -40,16 +40,13 @@ class LocalStack:
             "artefacts": images.artefacts(worker_image),
         }
         self._state = StateStore(home / "state" / f"{STACK}.json")
-        self._engine = Engine(
-            project=project,
-            stack=STACK,
-            state=self._state,
-            providers={"aws": info.provider_address},
-        )
 
     def run(self, options: Options, overrides: Iterable[str] = ()) -> Outcome:
-        """Run one operation; `overrides` are `key=value` configuration of this operation only."""
-        return self._engine.run(options, config.stack_config(self._project, STACK, self._given, overrides))
+        """Run one operation under the policy pack; `overrides` are `key=value` configuration of this operation only."""
+        providers = {"aws": self.info.provider_address}
+        with policies.serving() as pack:
+            engine = Engine(self._project, STACK, self._state, providers, analyzers=[pack])
+            return engine.run(options, config.stack_config(self._project, STACK, self._given, overrides))
 
     def output(self, name: str) -> Any:
         """Return one of the stack's outputs.
