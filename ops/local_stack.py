@@ -10,7 +10,7 @@ from rich.console import Console
 
 from local.attach import CloudInfo, CloudNotRunning, attach
 from local.engine import Engine, Options, Outcome, StateStore
-from ops import config, images, policies
+from ops import config, images, policies, stand_ins
 from ops.errors import UserError
 from ops.paths import HOME, ROOT
 
@@ -37,12 +37,14 @@ class LocalStack:
         self._project = project
         self._given: dict[str, Any] = {
             "network": {"vpcId": info.network.vpc_id, "subnetIds": list(info.network.subnet_ids)},
-            "artefacts": images.artefacts(worker_image),
+            "artefacts": images.artefacts(worker_image) | stand_ins.artefacts(),
         }
         self._state = StateStore(home / "state" / f"{STACK}.json")
 
     def run(self, options: Options, overrides: Iterable[str] = ()) -> Outcome:
         """Run one operation under the policy pack; `overrides` are `key=value` configuration of this operation only."""
+        # The code of these flows exists before the program, as it does on AWS.
+        stand_ins.upload(self.info)
         providers = {"aws": self.info.provider_address}
         with policies.serving() as pack:
             engine = Engine(self._project, STACK, self._state, providers, analyzers=[pack])

@@ -5,8 +5,9 @@ import json
 import pytest
 
 import flows
-from components.iam import LONGEST_POLICY, RUNNING_ACTIONS
+from components.iam import LONGEST_POLICY
 from components.needs import ReadObjects, TellMissingObjects, UseDatabase, WriteObjects
+from components.unscoped import RUNNING_ACTIONS
 from tests.program.stacks import STACKS, Deployed, deployed
 
 FUNCTION = "aws:lambda/function:Function"

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components import iam
-from components.iam import LONGEST_ARN, LONGEST_POLICY, RUNNING_ACTIONS, UNSCOPED_ACTIONS, Statement, documents
+from components.iam import LONGEST_ARN, LONGEST_POLICY, Statement, documents
 from components.needs import ReadObjects, TellMissingObjects, WriteObjects
 from components.refused import RefusedError
+from components.unscoped import RUNNING_ACTIONS, UNSCOPED_ACTIONS
 
 BUCKET = "arn:aws:s3:::shop-images"
 QUEUE = "arn:aws:sqs:us-west-2:123456789012:shop-orders"

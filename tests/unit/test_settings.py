@@ -153,9 +153,7 @@ def test_code_that_is_not_configured_is_none():
 def test_an_artefact_that_nothing_goes_by_is_refused_by_its_name():
     settings = parse(texts(GIVEN), "local")
     settings.refuse_stray_artefacts(settings.artefacts)
-    with pytest.raises(
-        ValueError, match=r"artefacts\.image_processing is code .* by: analysis, tracking"
-    ):
+    with pytest.raises(ValueError, match=r"artefacts\.image_processing is code .* by: analysis, tracking"):
         settings.refuse_stray_artefacts(["tracking", "analysis"])
 
 
