@@ -86,6 +86,8 @@ class Adopted(Size):
         The instance and what it uses already.
     secret_arn, secret_name
         The secret that the callers log in by; its value stays its owner's.
+    credentials_secret_arn
+        The secret in which RDS keeps the password, once it was handed over to RDS by an operator; callers may read it.
     importing
         On for the one deployment that takes instance and secret into state. Where the program differs from what exists,
         Pulumi (measured with 3.260) imports and then updates in the same deployment; so while this is on,
@@ -100,6 +102,7 @@ class Adopted(Size):
     security_group_id: Text
     secret_arn: Text
     secret_name: Text
+    credentials_secret_arn: Text | None = None
     importing: bool = False
 
 
@@ -182,6 +185,12 @@ class Database(pulumi.ComponentResource):
                 self._secret_arns: list[pulumi.Input[str]] = [database.secret_arn]
                 self._open(database.security_group_id, database.port)
         self.secret_arn = self._secret_arns[0]
+        #: What operators' tools must know: mode, the instance's identifier, the secret that RDS keeps.
+        self.described = {
+            "mode": database.mode,
+            "identifier": self._identifier(database),
+            "credentials_secret_arn": self._secret_arns[1] if len(self._secret_arns) > 1 else None,
+        }
         self.register_outputs({"secret_arn": self.secret_arn})
 
     def grant(self, need: Need) -> Grant | None:
@@ -190,6 +199,15 @@ class Database(pulumi.ComponentResource):
             return None
         variables = {"DATABASE_SECRET_ARN": self.secret_arn, "DATABASE_SSLMODE": "require" if self._tls else "disable"}
         return Grant(iam.secret_statements(self._secret_arns), variables)
+
+    def _identifier(self, database: Managed | Adopted | External) -> str | None:
+        match database:
+            case Managed():
+                return f"{self._prefix}-database"
+            case Adopted():
+                return database.identifier
+            case External():
+                return None
 
     def _make(self, database: Managed) -> None:
         identifier = f"{self._prefix}-database"
@@ -247,6 +265,8 @@ class Database(pulumi.ComponentResource):
             ),
         )
         self._secret_arns = [secret.arn]
+        if database.credentials_secret_arn:
+            self._secret_arns.append(database.credentials_secret_arn)
         self.ready = [instance]
         self._open(database.security_group_id, PORT)
 
