@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from rich.console import Console
 
+from ops.cli_db import db_app
+from ops.cli_dlq import dlq_app
+from ops.cli_options import Json, Stack, complain, leave
 from ops.errors import UserError
 
 app = typer.Typer(
@@ -23,10 +24,9 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
-db_app = typer.Typer(help="The database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(db_app, name="db")
+app.add_typer(dlq_app, name="dlq")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The API's port on 127.0.0.1; 0: a free one.")]
 Config = Annotated[
     list[str] | None, typer.Option("--config", "-c", metavar="KEY=VALUE", help="Configuration, this time only.")
@@ -44,25 +44,8 @@ def main() -> None:
     try:
         app(prog_name="./bmx")
     except UserError as error:
-        _complain(error.message, error.fix)
+        complain(error.message, error.fix)
         sys.exit(error.exit_code)
-
-
-def _exit(work: Callable[[], int]) -> NoReturn:
-    """End with the code that `work` returns; Ctrl-C ends with 130, after the work's own clean-up."""
-    try:
-        code = work()
-    except KeyboardInterrupt:
-        _complain("interrupted; everything that was started has been stopped.")
-        code = 130
-    raise typer.Exit(code)
-
-
-def _complain(message: str, fix: str = "") -> None:
-    console = Console(stderr=True, highlight=False)
-    console.print(f"bmx: {message}", markup=False, soft_wrap=True)
-    if fix:
-        console.print(f"     {fix}", markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: ./bmx run            Example: ./bmx run photo.jpg --json")
@@ -75,7 +58,7 @@ def run(
     """Deploy to an embedded cloud, push photographs through the image flow, write the results, stop everything."""
     from ops import commands  # noqa: PLC0415 (moto and gRPC take a second to import; --help must not wait for them)
 
-    _exit(lambda: commands.run(photos or [], out, port, as_json=as_json))
+    leave(lambda: commands.run(photos or [], out, port, as_json=as_json))
 
 
 @app.command(epilog="Example: ./bmx up --port 8080")
@@ -86,7 +69,7 @@ def up(
     """Start the embedded cloud, deploy, and stay until Ctrl-C; prints the API's address and its key once."""
     from ops import commands  # noqa: PLC0415
 
-    _exit(lambda: commands.up(photos or [], port))
+    leave(lambda: commands.up(photos or [], port))
 
 
 @app.command(epilog="Example: ./bmx preview --target flow:image_processing --json")
@@ -138,7 +121,7 @@ def test(
     """Lint, type-check and test; says each suite's share of the time and what was skipped, by name."""
     from ops import testing  # noqa: PLC0415
 
-    _exit(lambda: testing.run(suites or [], everything=everything, keyword=keyword))
+    leave(lambda: testing.run(suites or [], everything=everything, keyword=keyword))
 
 
 @app.command(
@@ -159,31 +142,31 @@ def guard(
     """Refuse a plan that would change the credential, lose the database, widen permissions or open something."""
     from ops.guard import command  # noqa: PLC0415
 
-    _exit(lambda: command.run(preview, state, allow or [], markdown, as_json=as_json))
+    leave(lambda: command.run(preview, state, allow or [], markdown, as_json=as_json))
 
 
 @app.command(epilog="Example: ./bmx alarms            Example: ./bmx alarms --stack staging --check --json")
 def alarms(
-    stack: Annotated[str, typer.Option("--stack", metavar="NAME", help="The stack whose alarms are meant.")] = "local",
+    stack: Stack = "local",
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if one is in ALARM or nobody would hear it.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the alarms: when each goes off, its state and why, who hears it, and what keeps it from being heard."""
     from ops import alarms as listing  # noqa: PLC0415
 
-    _exit(lambda: listing.show(stack, as_json=as_json, check=check))
+    leave(lambda: listing.show(stack, as_json=as_json, check=check))
 
 
 @app.command(epilog="Example: ./bmx health            Example: ./bmx health --stack staging --json")
 def health(
-    stack: Annotated[str, typer.Option("--stack", metavar="NAME", help="The stack that is meant.")] = "local",
+    stack: Stack = "local",
     watch: Annotated[bool, typer.Option("--watch", help="Again every 5 s, until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say how every flow, the database and the storage are; exit 1 if unhealthy, 0 if healthy or degraded."""
     from ops import health as check  # noqa: PLC0415
 
-    _exit(lambda: check.show(stack, watch=watch, as_json=as_json))
+    leave(lambda: check.show(stack, watch=watch, as_json=as_json))
 
 
 @keys_app.command("add", epilog="Example: ./bmx keys add alice")
@@ -197,19 +180,6 @@ def keys_add(
 
     key = operations.add_key(name, replace=replace)
     typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
-
-
-@db_app.command("matrix", epilog="Example: ./bmx db matrix            Example: ./bmx db matrix --layers --json")
-def db_matrix(
-    layers: Annotated[
-        bool, typer.Option("--layers", help="Again without each guard, one taken off at a time; takes minutes.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Try every way to move the database's password, on real databases, against what must come of it."""
-    from ops import matrix  # noqa: PLC0415
-
-    _exit(lambda: matrix.show(layers=layers, as_json=as_json))
 
 
 def _operate(
@@ -236,4 +206,4 @@ def _operate(
         run_program=run_program,
         expect_no_changes=expect_no_changes,
     )
-    _exit(lambda: operations.operate(request, as_json=as_json))
+    leave(lambda: operations.operate(request, as_json=as_json))

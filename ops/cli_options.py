@@ -1,0 +1,30 @@
+"""Options that several commands share, and how every command ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
+Stack = Annotated[str, typer.Option("--stack", metavar="NAME", help="The stack that is meant.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and only look.")]
+
+
+def leave(work: Callable[[], int]) -> NoReturn:
+    """End with the code that `work` returns; Ctrl-C ends with 130, after the work's own clean-up."""
+    try:
+        code = work()
+    except KeyboardInterrupt:
+        complain("interrupted; everything that was started has been stopped.")
+        code = 130
+    raise typer.Exit(code)
+
+
+def complain(message: str, fix: str = "") -> None:
+    console = Console(stderr=True, highlight=False)
+    console.print(f"bmx: {message}", markup=False, soft_wrap=True)
+    if fix:
+        console.print(f"     {fix}", markup=False, soft_wrap=True)

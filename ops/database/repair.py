@@ -1,0 +1,131 @@
+"""Repair: bring the database and its secret back together, whichever of them was changed behind the other's back.
+
+Each step leaves a state that this can begin from again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from handlers.common.secrets import SecretError
+from ops.database.rotate import forget_pending, promote, rotate_managed
+from ops.database.target import CURRENT, PENDING, PREVIOUS, Target, usable
+from ops.errors import UserError
+
+
+def repair(target: Target) -> None:
+    """Make the secret log in again.
+
+    Raises
+    ------
+    UserError
+        It does not afterwards; the message says what holds, and what is left to do.
+    """
+    target.require("managed", "adopted")
+    if target.mode == "managed":
+        _mend_signpost(target)
+    login = target.login()
+    if login.ok:
+        target.say(f"{login.user} logs in to {login.database}: database and secret agree")
+        if target.mode == "adopted" and target.version_id(PENDING) not in {None, target.version_id(CURRENT)}:
+            forget_pending(target)
+        return
+    target.say(f"no login: {login.reason}")
+    if target.mode == "managed":
+        rotate_managed(target)
+    else:
+        _repair_adopted(target)
+
+
+def _mend_signpost(target: Target) -> None:
+    """The secret that says where the database and its credentials lie must say what RDS says."""
+    found = target.instance()
+    right = {
+        "host": found["Endpoint"]["Address"],
+        "port": found["Endpoint"]["Port"],
+        "database": found["DBName"],
+        "credentials_secret_arn": found["MasterUserSecret"]["SecretArn"],
+    }
+    said: Mapping[str, Any] | None
+    try:
+        said = target.version(CURRENT)
+    except SecretError as error:
+        target.say(str(error))
+        said = None
+    if said != right:
+        target.change(
+            f"write into {target.secret_arn} where the database and its credentials are",
+            lambda: target.secrets.put_secret_value(
+                SecretId=target.secret_arn, SecretString=json.dumps(right, sort_keys=True)
+            ),
+        )
+
+
+def _repair_adopted(target: Target) -> None:
+    owner = str(target.instance()["MasterUsername"])
+    pending, current, previous = (_version(target, stage) for stage in (PENDING, CURRENT, PREVIOUS))
+    works = {stage: target.login(stage).ok for stage in (PENDING, PREVIOUS) if target.version_id(stage)}
+    if works.get(PENDING) and not usable(pending, owner):
+        target.say("a rotation was interrupted: the pending version logs in")
+        promote(target)
+    elif why := usable(current, owner):
+        target.say(f"the secret's current version cannot be the database's: {why}")
+        _return_to_previous(target, previous, owner, logs_in=works.get(PREVIOUS, False))
+    else:
+        _set_to_secret(target, str((current or {})["password"]), previous if works.get(PREVIOUS) else None)
+    forget_pending(target)
+
+
+def _return_to_previous(target: Target, previous: Mapping[str, Any] | None, owner: str, *, logs_in: bool) -> None:
+    if why := usable(previous, owner):
+        raise UserError(
+            f"The secret's previous version cannot be gone back to either: {why}.",
+            f"Write username, password, host, port and database into {target.secret_arn}, then run this again.",
+            exit_code=1,
+        )
+    if not logs_in:
+        target.change(
+            f"set the master password of {target.identifier} to the secret's previous one",
+            lambda: target.modify(MasterUserPassword=str((previous or {})["password"])),
+        )
+    onto, off = target.version_id(PREVIOUS), target.version_id(CURRENT)
+    target.change(
+        "make the secret's previous version the current one", lambda: target.label(CURRENT, onto=onto, off=off)
+    )
+    _conclude(target)
+
+
+def _set_to_secret(target: Target, password: str, worked: Mapping[str, Any] | None) -> None:
+    """The secret is what the callers have, so the database follows it."""
+    try:
+        target.change(
+            f"set the master password of {target.identifier} to the secret's",
+            lambda: target.modify(MasterUserPassword=password),
+        )
+        _conclude(target)
+    except (UserError, KeyboardInterrupt):
+        if worked is not None:
+            target.change(
+                f"roll back: set the master password of {target.identifier} to the one that worked",
+                lambda: target.modify(MasterUserPassword=str(worked["password"])),
+            )
+        raise
+
+
+def _version(target: Target, stage: str) -> Mapping[str, Any] | None:
+    try:
+        return target.version(stage)
+    except SecretError as error:
+        target.say(str(error))
+        return None
+
+
+def _conclude(target: Target) -> None:
+    if target.dry_run:
+        return
+    login = target.proven()
+    if not login.ok:
+        raise UserError(f"The secret still does not log in: {login.reason}", exit_code=1)
+    target.say(f"proven: {login.user} logs in to {login.database}")

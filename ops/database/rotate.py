@@ -1,0 +1,111 @@
+"""Rotation: a new password in database and secret, a login proven, the old one back on failure.
+
+For an adopted instance the order is that of AWS's rotation functions: a pending version of the secret, the database, a
+login with it, and only then is it the current one. Whoever logs in between the second step and the last is refused and
+reads the secret again; messages wait in their queues meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+
+from handlers.common.secrets import SecretError
+from ops.database.passwords import new_password
+from ops.database.target import CURRENT, PENDING, Target, usable
+from ops.errors import UserError
+
+
+def rotate(target: Target) -> None:
+    """Give the database a new password.
+
+    Raises
+    ------
+    UserError
+        It could not be done; the old password holds, or the message says what does.
+    """
+    target.require("managed", "adopted")
+    if target.mode == "managed":
+        rotate_managed(target)
+    else:
+        _rotate_adopted(target)
+
+
+def rotate_managed(target: Target) -> None:
+    """Have RDS rotate the password that it keeps, and prove a login."""
+    target.change(
+        f"have RDS rotate the master password of {target.identifier}",
+        lambda: target.modify(RotateMasterUserPassword=True),
+    )
+    if not target.dry_run:
+        _require_login(target, CURRENT, "RDS rotated the password, and")
+
+
+def _rotate_adopted(target: Target) -> None:
+    owner = str(target.instance()["MasterUsername"])
+    current = _readable(target)
+    if why := usable(current, owner):
+        raise UserError(f"The secret's current version cannot be gone back to: {why}.", "First: ./bmx db repair")
+    if not target.login().ok:
+        raise UserError("The secret does not log in, so there is nothing to rotate from.", "First: ./bmx db repair")
+    if target.version_id(PENDING) not in {None, target.version_id(CURRENT)}:
+        raise UserError("A rotation was interrupted: the secret has a pending version.", "First: ./bmx db repair")
+    value = {**current, "password": new_password()}
+    target.change(
+        "write the new password into the secret, as its pending version",
+        lambda: target.secrets.put_secret_value(
+            SecretId=target.secret_arn, SecretString=json.dumps(value), VersionStages=[PENDING]
+        ),
+    )
+    try:
+        target.change(
+            f"set the master password of {target.identifier} to the pending one",
+            lambda: target.modify(MasterUserPassword=value["password"]),
+        )
+        if not target.dry_run:
+            _require_login(target, PENDING, "the database got the new password, and")
+    except (UserError, KeyboardInterrupt):
+        back(target, str(current["password"]))
+        raise
+    promote(target)
+
+
+def promote(target: Target) -> None:
+    """Make the pending version the current one, and prove a login."""
+    pending, current = target.version_id(PENDING), target.version_id(CURRENT)
+    target.change(
+        "make the pending version of the secret the current one",
+        lambda: target.label(CURRENT, onto=pending, off=current),
+    )
+    forget_pending(target)
+    if not target.dry_run:
+        _require_login(target, CURRENT, "the secret was changed, and")
+
+
+def forget_pending(target: Target) -> None:
+    """Take the pending label away, where there is one; the version goes with it unless it is the current one."""
+    pending = target.version_id(PENDING)
+    if pending is not None:
+        target.change("take the pending label off the secret", lambda: target.label(PENDING, onto=None, off=pending))
+
+
+def back(target: Target, password: str) -> None:
+    """Give the database a password that worked before, and forget the pending one."""
+    target.change(
+        f"roll back: set the master password of {target.identifier} to the one before",
+        lambda: target.modify(MasterUserPassword=password),
+    )
+    forget_pending(target)
+
+
+def _readable(target: Target) -> dict[str, object]:
+    try:
+        return dict(target.version(CURRENT) or {})
+    except SecretError as error:
+        raise UserError(str(error), "First: ./bmx db repair", exit_code=1) from error
+
+
+def _require_login(target: Target, stage: str, when: str) -> None:
+    login = target.proven(stage)
+    if not login.ok:
+        raise UserError(f"{when} no login works with it: {login.reason}", "Then: ./bmx db repair", exit_code=1)
+    target.say(f"proven: {login.user} logs in to {login.database}")
