@@ -6,7 +6,6 @@
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ import pulumi_aws as aws
 
 from components.needs import Need, ReadObjects, WriteObjects
 from components.refused import RefusedError
-from components.unscoped import INSPECTING_ACTIONS, RUNNING_ACTIONS, UNSCOPED_ACTIONS
+from components.unscoped import INSPECTING_ACTIONS, LIMITED, RUNNING_ACTIONS, UNSCOPED_ACTIONS
 
 # "IAM and AWS STS quotas": characters of a managed policy, white space not counted; managed policies on a role.
 LONGEST_POLICY = 6_144
@@ -26,8 +25,6 @@ MOST_POLICIES = 10
 LONGEST_ARN = 200
 
 _VERSION = "2012-10-17"
-# A resource is one thing, the log streams of one group, or the objects of one folder in one bucket.
-_LIMITED = re.compile(r"[^*?]+|[^*?]+:log-group:[^*?:]+:\*|[^*?]+:::[^*?/]+/[^*?]+/\*")
 _TRUST = json.dumps(
     {
         "Version": _VERSION,
@@ -264,7 +261,7 @@ def _refuse_unscoped(actions: Iterable[str], resource: str) -> None:
                 f"{', '.join(unlisted)} would be allowed on every resource; name the resource. Only the actions in "
                 "UNSCOPED_ACTIONS of components/unscoped.py may have '*', each with its reason."
             )
-    elif not _LIMITED.fullmatch(resource):
+    elif not LIMITED.fullmatch(resource):
         raise RefusedError(
             f"{', '.join(actions)} would be allowed on {resource!r}; name one resource, or one folder of a bucket as "
             "'arn:…:::bucket/folder/*'."

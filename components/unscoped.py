@@ -1,5 +1,6 @@
-"""The actions that AWS does not limit to a resource, each with the reason: plain data, read by the policy pack too."""
+"""What a grant may be limited to, and the actions that AWS does not limit: plain data, read by the policy pack too."""
 
+import re
 from collections.abc import Mapping
 
 #: What every function's own running takes.
@@ -20,3 +21,6 @@ INSPECTING_ACTIONS: Mapping[str, str] = {
 }
 #: Nothing else may be granted on ``*``.
 UNSCOPED_ACTIONS: Mapping[str, str] = {**RUNNING_ACTIONS, **INSPECTING_ACTIONS}
+
+#: A resource is one thing, the log streams of one group, or the objects of one folder in one bucket.
+LIMITED = re.compile(r"[^*?]+|[^*?]+:log-group:[^*?:]+:\*|[^*?]+:::[^*?/]+/[^*?]+/\*")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.unscoped import UNSCOPED_ACTIONS
+from components.unscoped import LIMITED, UNSCOPED_ACTIONS
 from policies.documents import readable, statements
 from policies.model import UNKNOWN, Finding, Resource, Stack, rule
 from policies.rules.checklist import flows_of
@@ -43,23 +43,17 @@ def no_wildcard_action(resource: Resource) -> Iterator[Finding]:
 @rule(
     "iam-no-wildcard-resource",
     *_GRANTS,
-    asks="A policy allows nothing on every resource, but the fixed list of actions that AWS does not scope.",
+    asks="A policy names each resource, but for the fixed list of actions that AWS does not scope.",
     why="A grant on everything reaches the other environment's things, and the next program's.",
     fix="Name the resource; an action that AWS does not scope goes into components/unscoped.py with its reason.",
     checkov=("CKV_AWS_290", "CKV_AWS_355"),
 )
 def no_wildcard_resource(resource: Resource) -> Iterator[Finding]:
-    """Report actions on ``*``, or on every resource of a kind, that are not in the list."""
+    """Report actions that are not in the list, on more than one thing, one log group or one folder of a bucket."""
     for statement in statements(resource.get("policy")):
         unlisted = sorted(set(statement.actions).difference(UNSCOPED_ACTIONS))
-        if statement.allows and unlisted and any(_everything(each) for each in statement.resources):
-            yield Finding(resource, "policy", f"allows {', '.join(unlisted)} on every resource")
-
-
-def _everything(resource: str) -> bool:
-    # arn:partition:service:region:account:resource; a bucket's name stands where others have their kind.
-    parts = resource.split(":", 5)
-    return resource == "*" or parts[-1].startswith("*") or parts[-1].endswith((":*:*", "/*:*"))
+        if statement.allows and unlisted and any(not LIMITED.fullmatch(each) for each in statement.resources):
+            yield Finding(resource, "policy", f"allows {', '.join(unlisted)} on a wildcard")
 
 
 @rule(

@@ -83,6 +83,7 @@ BAD_RESOURCES, _ = on_policy(
     [
         document(allow(["sqs:SendMessage"], "*")),
         document(allow("s3:GetObject", "arn:aws:s3:::*")),
+        document(allow("sqs:SendMessage", "arn:aws:sqs:us-west-2:1:other-*")),
         document({"Effect": "Allow", "Action": "sqs:SendMessage", "NotResource": "x"}),
     ]
 )
