@@ -25,6 +25,7 @@ from local import gateway_cors, gateway_events
 from local.gateway_events import Match
 from local.invocation import Invocation, InvokeError
 from local.lambda_runtime import LambdaRuntime
+from local.patching import Patches
 
 REQUEST_LIMIT = 10 * 1024 * 1024
 """Bytes of the largest request body."""
@@ -64,6 +65,7 @@ class Gateway:
         self._runtime = runtime
         log.parent.mkdir(parents=True, exist_ok=True)
         self._access = log.open("a", encoding="utf-8", buffering=1)
+        self._own_pages = Patches()
         self._invocations = concurrent.futures.ThreadPoolExecutor(64, thread_name_prefix="gateway")
         # werkzeug, asked to bind a taken port, ends the process: it gets a socket that listens already
         with socket.create_server(("127.0.0.1", port), backlog=128) as listening:
@@ -76,10 +78,12 @@ class Gateway:
 
     def start(self) -> None:
         """Serve."""
+        self._own_pages = gateway_cors.count_as(self.url, self._api_address)
         self._thread.start()
 
     def stop(self) -> None:
         """Serve no more; the runtime must have ended its invocations."""
+        self._own_pages.undo()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -108,6 +112,10 @@ class Gateway:
         """The HTTP API that paths lead to; None if there is none."""
         apis = apigatewayv2_backends[self._runtime.account][self._runtime.region].apis.values()
         return next((each for each in apis if each.protocol_type == "HTTP"), None)
+
+    def _api_address(self) -> str | None:
+        api = self._api()
+        return None if api is None else str(api.api_endpoint)
 
     def _handle(self, request: Request, api: Any, started: float) -> Response:
         body = _body(request)

@@ -61,7 +61,7 @@ function row(key, queue, fn) {
     cell("In flight", { class: "number" }, ...count(queue.in_flight)),
     cell("Oldest", { class: "number" }, ...oldest(queue)),
     cell("Dead letters", { class: queue.dead_letters ? "number alarming" : "number" }, ...count(queue.dead_letters)),
-    cell("Function", {}, ...functionState(fn)),
+    cell("Function", {}, ...functionState(fn, queue.diagnosis)),
     cell("Mapping", {}, el("span", { text: queue.mapping?.state ?? "none" })),
     cell("Diagnosis", { class: "wide" }, ...diagnosis(queue)));
 }
@@ -80,10 +80,11 @@ function oldest(queue) {
   return unknown(queue.oldest_message_age_reason);
 }
 
-function functionState(fn) {
+function functionState(fn, diagnosis) {
   if (!fn) return unknown("no function is known");
-  const words = fn.state ?? fn.status;
-  return [el("span", { text: words }), fn.error ? el("span", { class: "small", text: fn.error }) : null];
+  // What the diagnosis says already is not said twice.
+  const own = fn.error && !diagnosis?.includes(fn.error.replace(/\.$/, "")) ? fn.error : null;
+  return [el("span", { text: fn.state ?? "none" }), own ? el("span", { class: "small", text: own }) : null];
 }
 
 function diagnosis(queue) {
