@@ -54,9 +54,13 @@ class Audit:
                 logEvents=[{"timestamp": int(moment * 1000), "message": text}],
             )
         except (ClientError, BotoCoreError) as error:
-            raise UserError(f"Nothing is done, because it cannot be logged in {self._group}: {error}") from error
+            raise UserError(
+                f"Nothing is done, because it cannot be logged in {self._group}: {error}", exit_code=1
+            ) from error
         if answer.get("rejectedLogEventsInfo"):
-            raise UserError(f"Nothing is done, because {self._group} refused the entry.", "Check this machine's clock.")
+            raise UserError(
+                f"Nothing is done, because {self._group} refused the entry.", "Check this machine's clock.", exit_code=1
+            )
 
     def _named_stream(self, when: str) -> str:
         if self._stream is None:

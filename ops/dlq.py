@@ -87,8 +87,8 @@ def show(request: Request) -> int:
                 console.print(Text(f"{name}: {visible(str(value), keep_lines=name == 'body')}"), soft_wrap=True)
             console.print()
     missing = sorted(set(request.ids) - {each.letter.id for each in found.letters})
-    for each in missing:
-        console_for(stderr=True).print(Text(f"{each}: not among the dead letters now"))
+    for gone in missing:
+        console_for(stderr=True).print(Text(f"{gone}: not among the dead letters now"))
     return 1 if missing or found.problems else 0
 
 
