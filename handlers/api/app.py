@@ -14,6 +14,7 @@ from handlers.api import (
     problems,
     routes_admin,
     routes_books,
+    routes_dead_letters,
     routes_health,
     routes_import,
     routes_jobs,
@@ -35,6 +36,7 @@ app = APIGatewayHttpResolver(
 app.include_router(admin_page.router)
 app.include_router(routes_health.router, prefix="/api/v1/health")
 app.include_router(routes_admin.router, prefix="/api/v1/admin")
+app.include_router(routes_dead_letters.router, prefix="/api/v1/admin/dead-letters")
 app.include_router(routes_books.router, prefix="/api/v1/books")
 app.include_router(routes_import.router, prefix="/api/v1/import")
 app.include_router(routes_jobs.router, prefix="/api/v1/image-jobs")
