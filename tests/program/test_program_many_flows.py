@@ -8,12 +8,12 @@ import pytest
 from components import iam
 from components.flow import Flow
 from components.function import LARGEST_ENVIRONMENT
+from local.engine.state import ResourceState
 from ops.program_copy import copy_of_the_program
 from tests.program import stacks
 from tests.program.harness import said
 from tests.program.stacks import harness
 
-SIZE = {"timeout": 600, "memory": 256}
 FUNCTION = "aws:lambda/function:Function"
 MARK = "        ],\n        prefix,\n"
 ENTRY = (
@@ -22,7 +22,7 @@ ENTRY = (
 )
 
 
-def made_with(further: int, tmp_path: Path) -> dict[str, dict]:
+def made_with(further: int, tmp_path: Path) -> dict[tuple[str, str], ResourceState]:
     """Deploy the local stack with this many flows added to the catalogue; return each resource's state by type/name."""
     project = copy_of_the_program(tmp_path / "copy")
     catalogue = project / "flows.py"
@@ -67,10 +67,13 @@ def test_a_seventh_flow_takes_one_entry_in_the_catalogue(tmp_path: Path):
 @pytest.mark.parametrize("number", [6, 25])
 def test_variables_and_policies_of_the_api_hold_this_many_flows(number: int):
     prefix, arn = "bluemoxon-staging", "arn:aws:{}:us-west-2:123456789012:{}"
-    variables, statements = {}, [*iam.unscoped_statements()]
+    variables: dict[str, str] = {}
+    statements = [*iam.unscoped_statements()]
     for n in range(number):
         # as long as the contract's longest
-        flow = Flow(key=f"profile_generation_{n:02}", queue=f"profile-generation-{n:02}-jobs", code="c", **SIZE)
+        flow = Flow(
+            key=f"profile_generation_{n:02}", queue=f"profile-generation-{n:02}-jobs", code="c", timeout=600, memory=256
+        )
         queue, dead = (
             arn.format("sqs", name) for name in (flow.queue_name(prefix), flow.dead_letter_queue_name(prefix))
         )
