@@ -5,7 +5,7 @@ A worker's path through this module::
     with database.begin() as c:
         claim = jobs.claim(c, job_id, now=now(), lease=timedelta(seconds=…))
     if claim.outcome == "busy":      give the message back (another worker's lease is alive)
-    if claim.outcome in ("finished", "unknown"):   acknowledge the message
+    if claim.outcome in ("finished", "superseded", "unknown"):   acknowledge the message
     job = claim.job                  # job.lease_id is the proof of possession for all that follows
     …work…
     with database.begin() as c:
@@ -82,10 +82,11 @@ class Claim:
     """What became of a claim; `job` is the row as it is now, and ``None`` only when `outcome` is ``unknown``.
 
     ``claimed``: the job is the caller's until ``job.lease_expires_at``. ``busy``: another lease is alive.
-    ``finished``: completed, failed, or another job does this picture. ``unknown``: no such job (its book was deleted).
+    ``finished``: completed or failed. ``superseded``: its message was sent back, but a newer job does this picture.
+    ``unknown``: no such job (its book was deleted).
     """
 
-    outcome: Literal["claimed", "busy", "finished", "unknown"]
+    outcome: Literal["claimed", "busy", "finished", "superseded", "unknown"]
     job: Job | None
 
 
@@ -201,7 +202,8 @@ def claim(connection: sa.Connection, job_id: UUID, *, now: datetime, lease: time
             status="processing",
             lease_id=uuid4(),
             lease_expires_at=now + lease,
-            attempt_count=table.c.attempt_count + 1,
+            # Who sends a dead letter back has mended the cause; with the old count `free` would end the job at once.
+            attempt_count=sa.case((table.c.status == "permanently_failed", 1), else_=table.c.attempt_count + 1),
             # A message that came was sent, even if the sender died before it could write that down.
             sent_at=sa.func.coalesce(table.c.sent_at, now),
             completed_at=None,
@@ -215,7 +217,7 @@ def claim(connection: sa.Connection, job_id: UUID, *, now: datetime, lease: time
             row = connection.execute(statement).one_or_none()
     except IntegrityError:
         # An ended job whose message was sent back, while a newer job does the same picture.
-        return Claim("finished", find(connection, job_id))
+        return Claim("superseded", find(connection, job_id))
     if row is not None:
         return Claim("claimed", _job(row))
     job = find(connection, job_id)

@@ -100,6 +100,12 @@ def process(worker: Worker, job_id: UUID, *, lease: timedelta, last_receive: boo
     """
     with worker.database.begin() as connection:
         claim = jobs.claim(connection, job_id, now=worker.now(), lease=lease)
+    if claim.outcome == "superseded":
+        log.warning(
+            "image job %s was sent back, but a newer job of its photograph is at work; its message is acknowledged",
+            job_id,
+        )
+        return "acknowledge"
     if claim.job is None or claim.outcome != "claimed":
         log.info("image job %s is not ours: %s", job_id, claim.outcome)
         return "give_back" if claim.outcome == "busy" else "acknowledge"

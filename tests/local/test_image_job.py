@@ -373,6 +373,35 @@ def test_after_the_last_receive_the_job_says_permanently_failed(worker, book, pi
     assert row_of(worker, made.id).status == "permanently_failed"
 
 
+def test_a_job_sent_back_from_the_dead_letters_is_done_with_all_its_attempts(worker, book, picture):
+    made = new_job(worker, book, picture("1.jpg"))
+    failing = replace(worker, images=NoWrites(BUCKET))
+    for receives in range(1, jobs.MAX_ATTEMPTS + 1):
+        run(failing, made.id, last_receive=receives == jobs.MAX_ATTEMPTS)
+    ended = row_of(worker, made.id)
+    assert (ended.status, ended.attempt_count) == ("permanently_failed", jobs.MAX_ATTEMPTS)
+    assert run(worker, made.id) == "acknowledge"
+    done = row_of(worker, made.id)
+    assert (done.status, done.attempt_count, done.failure_reason) == ("completed", 1, None)
+
+
+def test_a_job_sent_back_while_a_newer_one_does_its_photograph_is_acknowledged_and_logged(
+    worker, book, picture, caplog
+):
+    image = picture("1.jpg")
+    made = new_job(worker, book, image)
+    run(replace(worker, images=NoWrites(BUCKET)), made.id, last_receive=True)
+    newer = new_job(worker, book, image)
+    before = row_of(worker, made.id)
+    assert newer.id != made.id
+    caplog.clear()
+    assert run(worker, made.id) == "acknowledge"
+    [record] = [each for each in caplog.records if each.name == job.log.name]
+    assert (record.levelname, str(made.id) in record.message) == ("WARNING", True)
+    assert "a newer job of its photograph" in record.message
+    assert (row_of(worker, made.id), row_of(worker, newer.id).status) == (before, "pending")
+
+
 def test_out_of_memory_is_transient(worker, book, picture):
     def no_memory():
         raise MemoryError

@@ -183,8 +183,21 @@ def test_a_job_sent_back_from_the_dead_letters_gives_way_to_a_newer_one(database
         jobs.permanently_fail(connection, dead, now=NOW, reason="memory")
     create(database, book)
     taken = claim(database, dead)
-    assert taken.outcome == "finished"
+    assert taken.outcome == "superseded"
     assert taken.job.status == "permanently_failed"
+
+
+def test_a_job_sent_back_from_the_dead_letters_has_all_its_attempts_again(database, book):
+    job, now = create(database, book), NOW
+    for _ in range(jobs.MAX_ATTEMPTS):
+        worn = claim(database, job, now=now).job
+        now += LEASE
+    with database.begin() as connection:
+        assert jobs.free(connection, worn, now=now).status == "permanently_failed"
+    again = claim(database, job, now=now).job
+    assert (again.attempt_count, again.failure_reason, again.completed_at) == (1, None, None)
+    with database.begin() as connection:
+        assert jobs.free(connection, again, now=now + LEASE).status == "pending"
 
 
 def test_a_message_without_a_job_is_unknown(database):
