@@ -339,6 +339,7 @@ def test_the_exports_are_what_operators_tools_read(stack):
     assert outputs.keys() == {
         "api_url",
         "images_bucket",
+        "database",
         "database_secret_arn",
         "api_keys_secret_arn",
         "flows",
