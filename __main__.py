@@ -4,6 +4,7 @@ Reads on one screen. Which flows there are is said in `flows.py`, what each thin
 """
 
 import json
+from typing import Any
 
 import pulumi
 
@@ -29,6 +30,7 @@ from components.needs import (
 )
 from components.package import Package, package
 from components.refused import RefusedError
+from components.release_log import ReleaseLog
 from components.schedule import Schedule
 from components.tags import tagging
 from components.worker_flow import WorkerFlow
@@ -78,6 +80,7 @@ def program() -> None:
     ) -> Function:
         """Declare one of this project's own functions, with what the flows that it produces for grant it."""
         sends = [SendTo(flow.key) for flow in flows if name in flow.senders]
+        runs.append({"name": f"{prefix}-{name.replace('_', '-')}", "artefact": None})
         return Function(
             name,
             f"{prefix}-{name.replace('_', '-')}",
@@ -93,6 +96,7 @@ def program() -> None:
         )
 
     workers: list[WorkerFlow] = []
+    runs: list[dict[str, str | None]] = []
     migrations = code("migrate", "migrations")
     migrate = function("migrate", migrations, timeout=900, needs=[UseDatabase()], after=database.ready)
     schema = Migration("migration", migrate, migrations)
@@ -115,6 +119,7 @@ def program() -> None:
         schedule = Schedule(f"{name}-schedule", f"{prefix}-{name.replace('_', '-')}", rate, started)
         alarms.watch(name, f"{prefix}-{name.replace('_', '-')}", function_conditions(started.name), parent=schedule)
 
+    runs += [{"name": w.flow.function_name(prefix), "artefact": w.flow.code} for w in workers if w.deployed]
     entries = [worker.flow.registry_entry(prefix, VARIABLES, deployed=worker.deployed) for worker in workers]
     registry = json.dumps({"prefix": prefix, "environment": settings.environment, "flows": entries}, indent=1)
     pictures: list[Need] = [ReadObjects(PICTURES), WriteObjects(PICTURES), TellMissingObjects()]
@@ -131,18 +136,26 @@ def program() -> None:
     alarms.watch("api", f"{prefix}-api", function_conditions(answers.name), parent=api)
     images.allow_uploads_from(api.url)
     audit = AuditLog("operations", f"/{prefix}/operations")
+    releases = ReleaseLog("releases", f"{prefix}-releases")
     Dashboard("dashboard", prefix, [worker.flow for worker in workers])
 
-    pulumi.export("api_url", api.url)
-    pulumi.export("images_bucket", images.bucket.bucket)
-    pulumi.export("database", database.described)
-    pulumi.export("database_secret_arn", database.secret_arn)
-    pulumi.export("api_keys_secret_arn", keys.secret.arn)
-    pulumi.export("flows", entries)
-    pulumi.export("migrate_function", migrate.name)
-    pulumi.export("api_function", answers.name)
-    pulumi.export("operations_log_group", audit.log_group.name)
-    pulumi.export("alarms_topic_arn", alarms.topic.arn)
+    exports: dict[str, Any] = {
+        "api_url": api.url,
+        "images_bucket": images.bucket.bucket,
+        "database": database.described,
+        "database_secret_arn": database.secret_arn,
+        "api_keys_secret_arn": keys.secret.arn,
+        "flows": entries,
+        "migrate_function": migrate.name,
+        "api_function": answers.name,
+        "operations_log_group": audit.log_group.name,
+        "alarms_topic_arn": alarms.topic.arn,
+        "releases_bucket": releases.bucket.bucket,
+        "artefacts": {name: each.model_dump(by_alias=True) for name, each in settings.artefacts.items()},
+        "functions": runs,
+    }
+    for name, value in exports.items():
+        pulumi.export(name, value)
 
 
 try:

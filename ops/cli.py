@@ -9,9 +9,10 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from ops import cli_promotion
 from ops.cli_db import db_app
 from ops.cli_dlq import dlq_app
-from ops.cli_options import Json, Stack, complain, leave
+from ops.cli_options import Allow, Json, Stack, complain, leave
 from ops.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True, rich_marku
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dlq_app, name="dlq")
+cli_promotion.register(app)
 
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The API's port on 127.0.0.1; 0: a free one.")]
 Config = Annotated[
@@ -133,9 +135,7 @@ def guard(
         str, typer.Argument(help="What pulumi preview --json wrote, or ./bmx preview --json; -: stdin.")
     ],
     state: Annotated[Path | None, typer.Option("--state", help="What pulumi stack export wrote.")] = None,
-    allow: Annotated[
-        list[str] | None, typer.Option("--allow", metavar="RULE=REASON", help="Let a rule pass this once, and say why.")
-    ] = None,
+    allow: Allow = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a pull request's comment here.")] = None,
     as_json: Json = False,
 ) -> None:

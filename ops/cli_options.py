@@ -11,6 +11,9 @@ from rich.console import Console
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 Stack = Annotated[str, typer.Option("--stack", metavar="NAME", help="The stack that is meant.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and only look.")]
+Allow = Annotated[
+    list[str] | None, typer.Option("--allow", metavar="RULE=REASON", help="Let a rule pass this once, and say why.")
+]
 
 
 def leave(work: Callable[[], int]) -> NoReturn:

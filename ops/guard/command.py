@@ -38,7 +38,7 @@ def run(preview: str, state: Path | None, allow: Iterable[str], markdown: Path |
     report = judge(
         parse_preview(text, "standard input" if preview == "-" else Path(preview).name),
         parse_state(_read(state), state.name) if state else None,
-        _allowed(allow),
+        allowed(allow),
     )
     if markdown is not None:
         markdown.write_text(report.markdown(), encoding="utf-8")
@@ -46,14 +46,21 @@ def run(preview: str, state: Path | None, allow: Iterable[str], markdown: Path |
     return 0 if report.passed else 1
 
 
-def _allowed(given: Iterable[str]) -> dict[str, str]:
-    allowed: dict[str, str] = {}
+def allowed(given: Iterable[str]) -> dict[str, str]:
+    """Read ``RULE=REASON``; rule to reason.
+
+    Raises
+    ------
+    UserError
+        One has no reason.
+    """
+    reasons: dict[str, str] = {}
     for each in given:
         rule, equals, reason = each.partition("=")
         if not equals:
             raise UserError(f"--allow {each!r} gives no reason.", "Write --allow RULE=REASON.")
-        allowed[rule.strip()] = reason.strip()
-    return allowed
+        reasons[rule.strip()] = reason.strip()
+    return reasons
 
 
 def _read(path: Path) -> str:

@@ -347,6 +347,9 @@ def test_the_exports_are_what_operators_tools_read(stack):
         "api_function",
         "operations_log_group",
         "alarms_topic_arn",
+        "releases_bucket",
+        "artefacts",
+        "functions",
     }
     assert outputs["images_bucket"] == f"{made.prefix}-images"
     assert outputs["migrate_function"] == f"{made.prefix}-migrate"
