@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+_ABSENT: Final = object()
 
 
 class Patches:
@@ -24,8 +26,24 @@ class Patches:
         setattr(owner, name, value)
         return before
 
+    def add(self, owner: Any, name: str, value: Any) -> None:
+        """Give an owner an attribute that it lacks.
+
+        Raises
+        ------
+        AttributeError
+            If it has one: moto has learnt it, and ours is to go.
+        """
+        if hasattr(owner, name):
+            raise AttributeError(f"{owner.__name__} has {name!r} already: take ours away")
+        self._replaced.append((owner, name, _ABSENT))
+        setattr(owner, name, value)
+
     def undo(self) -> None:
         """Put everything back."""
         while self._replaced:
             owner, name, before = self._replaced.pop()
-            setattr(owner, name, before)
+            if before is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)

@@ -229,7 +229,6 @@ class Stack:
             DBSubnetGroupName=name,
             DBParameterGroupName=name,
             VpcSecurityGroupIds=[group],
-            EnableCloudwatchLogsExports=["postgresql", "upgrade"],
         )
         text = json.dumps({"username": _USER, "password": GOOD, "dbname": _NAME})
         self._secret_arn = self._secrets.create_secret(Name=f"{self._prefix}/database", SecretString=text)["ARN"]

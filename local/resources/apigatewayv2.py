@@ -16,8 +16,6 @@ LIMITS: Final = (
     "Only HTTP APIs with Lambda proxy integrations are modelled; authorizers, VPC links and WebSocket "
     "APIs are refused by name.",
     "Throttling of a stage and access logs are stored, not applied.",
-    "The embedded API Gateway cannot update a stage: it is removed and made again under its name, which "
-    "AWS does not do.",
     "apiEndpoint is AWS's address; locally the API is reached at the gateway's own.",
 )
 
@@ -292,7 +290,9 @@ class Stage(Driver):
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """CreateStage."""
-        _create_stage(aws, inputs)
+        aws.client("apigatewayv2").create_stage(
+            ApiId=inputs["apiId"], StageName=inputs["name"], Tags=inputs["tagsAll"], **_stage_members(inputs)
+        )
         return str(inputs["name"])
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
@@ -325,9 +325,22 @@ class Stage(Driver):
         }
 
     def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
-        """Remove the stage and make it again: the embedded API Gateway has no UpdateStage."""
-        self.delete(aws, identifier, old)
-        _create_stage(aws, new)
+        """UpdateStage, in which an empty value takes away what was, and tags (stage.go, resourceStageUpdate)."""
+        client = aws.client("apigatewayv2")
+        gone_variables = old.get("stageVariables", {}).keys() - new.get("stageVariables", {}).keys()
+        wanted = {"AccessLogSettings": {}, "Description": "", "StageVariables": {}, **_stage_members(new)}
+        wanted["StageVariables"] = {**dict.fromkeys(sorted(gone_variables), ""), **wanted["StageVariables"]}
+        client.update_stage(ApiId=new["apiId"], StageName=identifier, **wanted)
+        sync_tags(
+            old,
+            new,
+            lambda tags: client.tag_resource(ResourceArn=old["arn"], Tags=tags),
+            lambda keys: client.untag_resource(ResourceArn=old["arn"], TagKeys=keys),
+        )
+
+    def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
+        """Settings left out are no change: they stay as they are (stage.go, SuppressMissingOptionalConfiguration…)."""
+        return True if name == "defaultRouteSettings" and not inputs.get(name) else None
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
         """DeleteStage."""
@@ -338,7 +351,7 @@ class Stage(Driver):
                 raise
 
 
-def _create_stage(aws: Aws, inputs: Values) -> None:
+def _stage_members(inputs: Values) -> dict[str, Any]:
     names = {"description": "Description", "stageVariables": "StageVariables"}
     wanted: dict[str, Any] = {**_members(inputs, names), "AutoDeploy": inputs["autoDeploy"]}
     if inputs.get("defaultRouteSettings"):
@@ -347,9 +360,7 @@ def _create_stage(aws: Aws, inputs: Values) -> None:
     if inputs.get("accessLogSettings"):
         log = inputs["accessLogSettings"]
         wanted["AccessLogSettings"] = {"DestinationArn": log["destinationArn"], "Format": log["format"]}
-    aws.client("apigatewayv2").create_stage(
-        ApiId=inputs["apiId"], StageName=inputs["name"], Tags=inputs["tagsAll"], **wanted
-    )
+    return wanted
 
 
 DRIVERS: Final = (Api, Integration, Route, Stage)

@@ -288,6 +288,7 @@ def _instance(found: Any, known: Values) -> Values:
     met = bool(wanted) and (actual == wanted or actual.startswith(f"{wanted}."))
     return {
         **state,
+        **({} if known else _UNSAID),
         "id": found["DbiResourceId"],
         "identifier": found["DBInstanceIdentifier"],
         "resourceId": found["DbiResourceId"],
@@ -333,6 +334,10 @@ _OTHERWISE: Final = frozenset(
         "vpcSecurityGroupIds",
     ]
 )
+
+
+# What AWS says of no instance, as an import has it (instance.go, resourceInstanceImport).
+_UNSAID: Final = {"deleteAutomatedBackups": True, "skipFinalSnapshot": True}
 
 
 def _secret(secret: Any) -> Values:

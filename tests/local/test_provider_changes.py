@@ -6,6 +6,7 @@ import zipfile
 
 import grpc
 import pytest
+from moto.apigatewayv2.models import apigatewayv2_backends
 
 from local.resources.values import Archive, Asset, Values
 from local.wire import UNKNOWN
@@ -255,12 +256,31 @@ def test_another_value_is_another_version_of_a_secret(providing: Providing):
 
 def test_a_stage_changes_in_place(providing: Providing):
     api = providing.create("aws:apigatewayv2/api:Api", {"name": "a", "protocolType": "HTTP"})
-    inputs: Values = {"apiId": api.id, "name": "$default", "autoDeploy": True}
-    made = providing.create("aws:apigatewayv2/stage:Stage", inputs)
-    wanted = {**inputs, "defaultRouteSettings": {"throttlingBurstLimit": 5, "throttlingRateLimit": 2}}
+    plain: Values = {"apiId": api.id, "name": "$default"}
+    log = {"destinationArn": "arn:aws:logs:us-west-2:123456789012:log-group:a", "format": "$context.requestId"}
+    made = providing.create(
+        "aws:apigatewayv2/stage:Stage",
+        {**plain, "autoDeploy": True, "stageVariables": {"a": "1", "b": "2"}, "tags": {"old": "1", "kept": "1"}},
+    )
+    stages = apigatewayv2_backends["123456789012"]["us-west-2"].apis[api.id].stages
+    stage = stages["$default"]
+    wanted = {
+        **plain,
+        "accessLogSettings": log,
+        "defaultRouteSettings": {"throttlingBurstLimit": 5, "throttlingRateLimit": 2},
+        "description": "d",
+        "stageVariables": {"b": "3"},
+        "tags": {"kept": "2"},
+    }
     updated = providing.update(made, wanted)
+    assert stages["$default"] is stage, "made again: requests meanwhile would have found no stage"
     assert updated.outputs["defaultRouteSettings"]["throttlingBurstLimit"] == 5
+    assert updated.outputs["stageVariables"] == {"b": "3"} and updated.outputs["tagsAll"] == {"kept": "2"}
+    assert not updated.outputs["autoDeploy"]
     assert not providing.diff(updated, wanted).changed
+    bare = providing.update(updated, plain)
+    assert not {"accessLogSettings", "description", "stageVariables"} & bare.outputs.keys()
+    assert not providing.diff(bare, plain).changed
 
 
 @pytest.mark.parametrize("scope", ["CREATE_ONLY", "CRUD"])
@@ -327,3 +347,24 @@ def test_other_log_exports_of_an_instance_are_a_change_that_is_made_once(providi
     (found,) = providing.client("rds").describe_db_instances(DBInstanceIdentifier="db")["DBInstances"]
     assert found["EnabledCloudwatchLogsExports"] == ["upgrade"]
     assert not providing.diff(changed, wanted("upgrade")).changed
+
+
+@pytest.mark.parametrize("none", [{"enabledCloudwatchLogsExports": []}, {}], ids=["an empty list", "left out"])
+def test_an_instance_can_be_told_to_export_no_log(providing: Providing, none: Values):
+    plain: Values = {**DATABASE, "manageMasterUserPassword": True}
+    made = providing.create(INSTANCE, {**plain, "enabledCloudwatchLogsExports": ["postgresql", "upgrade"]})
+    changed = providing.update(made, {**plain, **none})
+    (found,) = providing.client("rds").describe_db_instances(DBInstanceIdentifier="db")["DBInstances"]
+    assert found["EnabledCloudwatchLogsExports"] == []
+    assert not providing.diff(changed, {**plain, **none}).changed
+
+
+def test_an_imported_instance_would_go_without_a_snapshot_and_with_its_backups(providing: Providing):
+    """What AWS does not say of it (resourceInstanceImport): the program's values then come as a change."""
+    plain: Values = {**DATABASE, "manageMasterUserPassword": True}
+    providing.create(INSTANCE, plain)
+    found = providing.imported(INSTANCE, "db")
+    assert found is not None
+    assert (found.outputs["skipFinalSnapshot"], found.outputs["deleteAutomatedBackups"]) == (True, True)
+    kept = {**plain, "skipFinalSnapshot": False, "deleteAutomatedBackups": False}
+    assert providing.diff(found, kept).detailed.keys() == {"skipFinalSnapshot", "deleteAutomatedBackups"}
