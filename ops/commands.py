@@ -62,10 +62,11 @@ def up(paths: Sequence[Path], port: int) -> int:
         if chosen:
             console.print(runs.table(runs.process(ApiClient(session.url, session.key), chosen, OUT, console)))
         console.print(f"API:  {session.url}", soft_wrap=True)
+        console.print(f"page: {session.url}/admin   (asks for the key once)", soft_wrap=True)
         console.print(
             f"key:  {session.key}   (header X-API-Key; shown this once, more by ./bmx keys add NAME)", soft_wrap=True
         )
-        console.print("From another terminal: ./bmx preview, ./bmx deploy, ./bmx destroy. Ctrl-C stops.")
+        console.print("From another terminal: ./bmx health, dlq list, alarms, preview, deploy, destroy. Ctrl-C stops.")
         _until_interrupted()
         console.print("stopping")
     return 0
