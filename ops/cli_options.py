@@ -27,7 +27,7 @@ def leave(work: Callable[[], int]) -> NoReturn:
 
 
 def complain(message: str, fix: str = "") -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
     console.print(f"bmx: {message}", markup=False, soft_wrap=True)
     if fix:
         console.print(f"     {fix}", markup=False, soft_wrap=True)

@@ -53,5 +53,5 @@ def print_outcome(console: Console, outcome: Outcome, *, done: bool) -> None:
 
 def console_for(*, stderr: bool = False) -> Console:
     """Return a console; a file or a pipe gets lines as long as they are, where a terminal would fold them."""
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+    console = Console(stderr=stderr, highlight=False, emoji=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, emoji=False, width=PIPE_WIDTH)

@@ -3,6 +3,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from ops.cli import app
+from ops.display import console_for
 from ops.errors import UserError
 from ops.targets import expand
 
@@ -50,3 +51,8 @@ def test_an_unknown_flow_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="no flow 'images'") as refused:
         expand(["flow:images"], ["image_processing"])
     assert "image_processing" in refused.value.fix
+
+
+def test_an_arn_is_printed_as_it_is_and_its_colons_make_no_pictures(capsys):
+    console_for().print("arn:aws:secretsmanager:us-west-2:1:secret:name", markup=False)
+    assert "1:secret:name" in capsys.readouterr().out
