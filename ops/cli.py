@@ -13,6 +13,7 @@ from ops import cli_promotion
 from ops.cli_db import db_app
 from ops.cli_dlq import dlq_app
 from ops.cli_options import Allow, Json, Stack, complain, leave
+from ops.cli_pipeline import pipeline_app
 from ops.errors import UserError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True, rich_marku
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dlq_app, name="dlq")
+app.add_typer(pipeline_app, name="pipeline")
 cli_promotion.register(app)
 
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The API's port on 127.0.0.1; 0: a free one.")]

@@ -1,0 +1,1 @@
+"""What the workflows run: one command a step, each with an exit status that means one thing."""
