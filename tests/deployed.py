@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from ops.client import ApiClient
 from ops.local_stack import LocalStack
 from ops.paths import IMAGES
 from ops.program_copy import copy_of_the_program
+from ops.stacks import StackHandle, stack
 
 
 @dataclass
@@ -33,6 +35,11 @@ class Deployed:
 
     def operate(self, kind: str, *overrides: str, **options: object) -> Outcome:
         return self.stack.run(Options(kind=kind, **options), overrides)  # type: ignore[arg-type]
+
+    @cached_property
+    def handle(self) -> StackHandle:
+        """The stack as the operators' commands find it; its clients are made once, which takes a while each."""
+        return stack(home=self.cloud.home)
 
     def api(self, name: str) -> ApiClient:
         """A client with a new key of its own."""

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from flows import catalogue
 from local.alarm_actions import Delivery
 from ops import alarms
 from tests.deployed import Deployed
+from tests.e2e.waiting import eventually, nobody_polls
 
 PREFIX = "bluemoxon-local"
 FLOW = catalogue(PREFIX)[0]
 ALARM = f"{FLOW.function_name(PREFIX)}-dead-letters"
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-
-
-@contextmanager
-def nobody_polls(deployed: Deployed) -> Iterator[None]:
-    """While the flow's mapping is disabled, messages are this test's own."""
-    functions = deployed.cloud.client("lambda")
-    (mapping,) = functions.list_event_source_mappings(FunctionName=FLOW.function_name(PREFIX))["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    try:
-        eventually(
-            lambda: functions.get_event_source_mapping(UUID=mapping["UUID"])["State"] == "Disabled", "still polling"
-        )
-        yield
-    finally:
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-
-
 def listed(deployed: Deployed) -> dict[str, alarms.Alarm]:
-    return {each.name: each for each in alarms.alarms(deployed.cloud.client, f"{PREFIX}-")}
+    return {each.name: each for each in alarms.alarms(deployed.handle.client, f"{PREFIX}-")}
 
 
 def on(deployed: Deployed) -> set[str]:
@@ -60,7 +37,7 @@ def give_up_a_message(sqs: Any, url: str) -> None:
 
 
 def test_a_dead_letter_sets_off_its_alarm_alone_and_an_emptied_queue_ends_it(deployed: Deployed) -> None:
-    cloud, sqs = deployed.cloud, deployed.cloud.client("sqs")
+    cloud, sqs = deployed.cloud, deployed.handle.client("sqs")
     url, dead = (
         sqs.get_queue_url(QueueName=name)["QueueUrl"]
         for name in (FLOW.queue_name(PREFIX), FLOW.dead_letter_queue_name(PREFIX))
@@ -71,7 +48,7 @@ def test_a_dead_letter_sets_off_its_alarm_alone_and_an_emptied_queue_ends_it(dep
     before = on(deployed)
     # By time, and from before the letter: the minute may end on its own at any moment, and the alarm go off with it.
     since = cloud.clock.now()
-    with nobody_polls(deployed):
+    with nobody_polls(deployed.handle, FLOW.function_name(PREFIX)):
         give_up_a_message(sqs, url)
         cloud.clock.advance(60)
         eventually(lambda: listed(deployed)[ALARM].state == "ALARM", "no alarm")

@@ -7,19 +7,16 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from ops.paths import ROOT
 from tests.e2e.pictures import small_photo
+from tests.e2e.terminal import Terminal
 
-BMX = str(ROOT / "bmx")
 #: Brings the loopback interface of a new network namespace up, which has no other, then becomes the command.
 ALONE = """
 import fcntl, os, socket, struct, sys
@@ -27,34 +24,6 @@ with socket.socket() as any_socket:
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
 os.execv(sys.argv[1], sys.argv[1:])
 """
-
-
-@dataclass
-class Terminal:
-    """A terminal with an embedded cloud's folder of its own."""
-
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return os.environ | {"BMX_HOME": str(self.home)}
-
-    def run(self, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        command = [*prefix, BMX, *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=280, check=False)
-
-    def up(self) -> tuple[subprocess.Popen[str], list[str]]:
-        """Start `./bmx up`; return it and the lines up to the key."""
-        process = subprocess.Popen(
-            [BMX, "up"], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("From another terminal"):
-                return process, lines
-        raise AssertionError("".join(lines))
 
 
 @pytest.fixture(scope="module")
