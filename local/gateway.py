@@ -29,6 +29,8 @@ from local.patching import Patches
 
 REQUEST_LIMIT = 10 * 1024 * 1024
 """Bytes of the largest request body."""
+HEAD_LIMIT = 10_240
+"""Bytes of request line and header values together; the quotas do not name the status, 431 is what it means."""
 TIMEOUT_SECONDS = 30.0
 """The longest that an integration may take."""
 
@@ -119,6 +121,8 @@ class Gateway:
 
     def _handle(self, request: Request, api: Any, started: float) -> Response:
         body = _body(request)
+        if _head_bytes(request) > HEAD_LIMIT:
+            raise _Refused(431, "Request Header Fields Too Large")
         if api is None:
             raise _Refused(404, "Not Found")
         if preflight := gateway_cors.preflight(api.cors_configuration, request):
@@ -170,6 +174,11 @@ class Gateway:
             _log.error("%s: %s", function, error)
             throttled = error.status == 429  # noqa: PLR2004
             raise _Refused(*(503, "Service Unavailable") if throttled else (500, "Internal Server Error")) from error
+
+
+def _head_bytes(request: Request) -> int:
+    line = f"{request.method} {request.environ['REQUEST_URI']} {request.environ['SERVER_PROTOCOL']}"
+    return len(line) + sum(len(value) for _, value in request.headers.items())
 
 
 def _body(request: Request) -> bytes:
