@@ -192,10 +192,14 @@ def _load_troubles(
     flow: RegisteredFlow, counts: Counts | None, dead: Counts | None, age: float | None
 ) -> Iterator[Trouble]:
     if dead is not None and dead.total:
-        words = f"{dead.total:,} dead letters wait in {flow.dead_letter_queue_name}: find the cause, then redrive them."
+        count, them = (
+            ("1 dead letter waits", "it") if dead.total == 1 else (f"{dead.total:,} dead letters wait", "them")
+        )
+        words = f"{count} in {flow.dead_letter_queue_name}: find the cause, then redrive {them}."
         yield Trouble("dead_letters", words, "degraded")
     if counts is not None and counts.messages >= flow.backlog_threshold:
-        words = f"Backlog: {counts.messages:,} messages wait; the threshold is {flow.backlog_threshold:,}."
+        count = "1 message waits" if counts.messages == 1 else f"{counts.messages:,} messages wait"
+        words = f"Backlog: {count}; the threshold is {flow.backlog_threshold:,}."
         yield Trouble("backlog", words, "degraded")
     if age is not None and age >= flow.oldest_message_threshold:
         words = f"Backlog: the oldest message waits {age:,.0f} s; the threshold is {flow.oldest_message_threshold:,} s."

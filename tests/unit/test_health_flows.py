@@ -248,8 +248,23 @@ def test_what_is_wrong_at_once_is_all_said_and_the_worst_leads(cloud):
     del cloud.mappings[0]
     _, queue = look(cloud)
     assert (queue.status, queue.diagnosis_code) == ("unhealthy", "mapping_disabled")
-    assert "1 dead letters wait" in queue.diagnosis
+    assert "1 dead letter waits" in queue.diagnosis
     assert "Backlog: 5,000 messages" in queue.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("number", "dead", "waiting"),
+    [
+        (1, "1 dead letter waits in p-a-dlq: find the cause, then redrive it.", "Backlog: 1 message waits; "),
+        (2, "2 dead letters wait in p-a-dlq: find the cause, then redrive them.", "Backlog: 2 messages wait; "),
+    ],
+)
+def test_one_is_said_as_one_and_several_as_several(environ, number, dead, waiting):
+    cloud = Cloud(flow("a", backlog_threshold=1), flow("b"))
+    cloud.counts = {"p-a": (number, 0, 0), "p-a-dlq": (number, 0, 0)}
+    words = look(cloud)[1].diagnosis
+    assert dead in words
+    assert waiting in words
 
 
 @pytest.mark.parametrize(
