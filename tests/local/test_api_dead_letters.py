@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Any
 
 import boto3
 import pytest
@@ -29,7 +30,7 @@ def letters(api, monkeypatch):
     monkeypatch.setattr(DeadLetters.__init__, "__kwdefaults__", {"wait_seconds": 0})
 
     def put(body="{}", queue=DEAD, **attributes):
-        typed = {name: {"DataType": "Number", "StringValue": value} for name, value in attributes.items()}
+        typed: Any = {name: {"DataType": "Number", "StringValue": value} for name, value in attributes.items()}
         return sqs.send_message(QueueUrl=urls[queue], MessageBody=body, MessageAttributes=typed)["MessageId"]
 
     return put

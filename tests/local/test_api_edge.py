@@ -77,7 +77,12 @@ def test_a_key_that_was_added_works_a_second_later_and_guesses_do_not_read_the_s
     known = ApiKeys("k", secrets, lambda: moment[0])
     reads = []
     original = known._read
-    monkeypatch.setattr(known, "_read", lambda: reads.append(1) or original())
+
+    def read():
+        reads.append(1)
+        return original()
+
+    monkeypatch.setattr(known, "_read", read)
     assert known.owner("1") == "ann"
     secrets.put_secret_value(SecretId="k", SecretString=keys_document(ann="1", bob="2"))
     assert [known.owner(guess) for guess in ("2", "3", "4")] == [None, None, None]

@@ -45,7 +45,7 @@ def dead_letter(api, monkeypatch):
     """The id of a message in the first flow's dead-letter queue; nothing waits for more of them."""
     monkeypatch.setattr(DeadLetters.__init__, "__kwdefaults__", {"wait_seconds": 0})
     sqs = boto3.client("sqs")
-    url = sqs.create_queue(QueueName=FLOW["dead_letter_queue_name"])["QueueUrl"]
+    url = sqs.create_queue(QueueName=str(FLOW["dead_letter_queue_name"]))["QueueUrl"]
     return sqs.send_message(QueueUrl=url, MessageBody="{}")["MessageId"]
 
 

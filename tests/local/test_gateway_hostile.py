@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+from typing import cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -15,6 +16,7 @@ from local.clock import Clock
 from local.gateway import HEAD_LIMIT, REQUEST_LIMIT, Gateway
 from local.iam import Decision
 from local.invocation import Invocation, encode
+from local.lambda_runtime import LambdaRuntime
 from tests.local.api_caller import KEY, Context
 
 BOOKS = "/api/v1/books"
@@ -62,7 +64,7 @@ def address(api, tmp_path):
     client.create_route(ApiId=made, RouteKey="$default", Target=f"integrations/{integration}")
     client.create_stage(ApiId=made, StageName="$default", AutoDeploy=True)
     assert made in apigatewayv2_backends[_Lambda.account][_Lambda.region].apis
-    gateway = Gateway(_Lambda(), tmp_path / "gateway.log")
+    gateway = Gateway(cast(LambdaRuntime, _Lambda()), tmp_path / "gateway.log")
     gateway.start()
     yield urlsplit(gateway.url).netloc
     gateway.stop()

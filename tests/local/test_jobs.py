@@ -193,11 +193,15 @@ def test_a_job_sent_back_from_the_dead_letters_has_all_its_attempts_again(databa
         worn = claim(database, job, now=now).job
         now += LEASE
     with database.begin() as connection:
-        assert jobs.free(connection, worn, now=now).status == "permanently_failed"
+        freed = jobs.free(connection, worn, now=now)
+    assert freed is not None
+    assert freed.status == "permanently_failed"
     again = claim(database, job, now=now).job
     assert (again.attempt_count, again.failure_reason, again.completed_at) == (1, None, None)
     with database.begin() as connection:
-        assert jobs.free(connection, again, now=now + LEASE).status == "pending"
+        freed = jobs.free(connection, again, now=now + LEASE)
+    assert freed is not None
+    assert freed.status == "pending"
 
 
 def test_a_message_without_a_job_is_unknown(database):

@@ -11,7 +11,7 @@ from flows import ENTRY, catalogue
 from ops import stand_ins
 from samples.stand_ins import worker
 
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     "analysis": {"job_id": "j", "book_id": 1, "model": "m"},
     "eval_runbook": {"job_id": "j", "book_id": 1},
     "profile_generation": {"job_id": "j", "entity_type": "author", "entity_id": 1},
