@@ -11,10 +11,12 @@ import pulumi
 import settings as configuration
 from components.alarms import Alarms, function_conditions
 from components.api import KEYS, LONGEST_ANSWER, Api, ApiKeys
+from components.artefact import Artefact, BuildArtefact, BuiltImage, Configured
 from components.audit_log import AuditLog
 from components.dashboard import Dashboard
 from components.database import Database
 from components.function import Function, Platform
+from components.image_build import ImageBuild
 from components.image_store import ImageStore
 from components.migration import Migration
 from components.needs import (
@@ -34,7 +36,7 @@ from components.release_log import ReleaseLog
 from components.schedule import Schedule
 from components.tags import tagging
 from components.worker_flow import WorkerFlow
-from flows import API, JOB_SWEEPER, catalogue
+from flows import API, IMAGES, JOB_SWEEPER, catalogue
 
 VARIABLES = "BMX_"
 PICTURES = "books/"
@@ -95,6 +97,7 @@ def program() -> None:
             opts=pulumi.ResourceOptions(depends_on=after),
         )
 
+    codes = {name: _code(prefix, name, given) for name, given in settings.artefacts.items()}
     workers: list[WorkerFlow] = []
     runs: list[dict[str, str | None]] = []
     migrations = code("migrate", "migrations")
@@ -106,7 +109,7 @@ def program() -> None:
             WorkerFlow(
                 flow,
                 platform,
-                settings.artefact(flow.code),
+                codes.get(flow.code),
                 alarms=alarms,
                 grants=[database, images, *workers],
                 opts=pulumi.ResourceOptions(depends_on=[schema]),
@@ -151,11 +154,25 @@ def program() -> None:
         "operations_log_group": audit.log_group.name,
         "alarms_topic_arn": alarms.topic.arn,
         "releases_bucket": releases.bucket.bucket,
-        "artefacts": {name: each.model_dump(by_alias=True) for name, each in settings.artefacts.items()},
+        "artefacts": {name: _by_content(each) for name, each in codes.items()},
         "functions": runs,
     }
     for name, value in exports.items():
         pulumi.export(name, value)
+
+
+def _code(prefix: str, name: str, given: Configured) -> Artefact | BuiltImage:
+    """Return code that exists, or build it where the configuration says so."""
+    if not isinstance(given, BuildArtefact):
+        return given
+    if name not in IMAGES:
+        raise RefusedError(f"artefacts.{name}.build: this project has no Dockerfile for it, only {', '.join(IMAGES)}.")
+    return ImageBuild(f"{name}-build", prefix, IMAGES[name], given.build).image
+
+
+def _by_content(code: Artefact | BuiltImage) -> dict[str, Any]:
+    """Name code so that another stack can take it."""
+    return {"image": code.reference} if isinstance(code, BuiltImage) else code.model_dump(by_alias=True)
 
 
 try:

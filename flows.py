@@ -5,6 +5,7 @@ stack's configuration gives under `artefacts.<code>`; until there is one, the fl
 """
 
 from components.flow import Flow, together
+from components.image_source import ImageSource
 from components.needs import ReadObjects, TellMissingObjects, UseDatabase, WriteObjects
 
 #: Functions of the program that send to flows: the API, and the sweeper that re-sends what was never sent.
@@ -13,6 +14,22 @@ JOB_SWEEPER = "job_sweeper"
 
 #: Where a zip is entered, of the five flows whose code is built from BlueMoxon's own backend.
 ENTRY = "worker.handler"
+
+#: What the images are built from that this project holds, by the name of their code. The worker's weights are fetched
+#: and verified by ./bmx weights; the image's build verifies them again.
+IMAGES = {
+    "image_processing": ImageSource(
+        repository="image-processor",
+        dockerfile="handlers/image_processor/Dockerfile",
+        sources=(
+            "handlers/__init__.py",
+            "handlers/common",
+            "handlers/image_processor",
+            "requirements/image_processor.txt",
+        ),
+        contexts={"weights": ".build/weights"},
+    )
+}
 
 
 def catalogue(prefix: str) -> tuple[Flow, ...]:

@@ -15,7 +15,7 @@ from pulumi.runtime import config as runtime_config
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from components.arguments import Arguments, Text
-from components.artefact import Artefact
+from components.artefact import BuildArtefact, Configured
 from components.database import DatabaseArguments, Managed, Network
 from components.refused import RefusedError
 
@@ -27,6 +27,9 @@ _WHO_OWNS_IT = (
     "of the adopted instance and its secret, or to whoever runs the external one. To change it, rotate it there; a "
     "value given here could only lock callers out."
 )
+
+#: The one environment in which images are built; every other gets them by digest.
+BUILDS = "staging"
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
@@ -40,7 +43,7 @@ class Settings(Arguments):
     prefix: Prefix
     network: Network
     database: DatabaseArguments
-    artefacts: dict[str, Artefact]
+    artefacts: dict[str, Configured]
     alarm_emails: Annotated[tuple[Email, ...], Field(min_length=1)]
     images_cdn_url: Url | None = None
     bundle_dependencies: bool = True
@@ -52,9 +55,15 @@ class Settings(Arguments):
             raise ValueError(f"prefix must end with '-{self.environment}', so that names tell the environment")
         if isinstance(self.database, Managed) and not self.database.force_tls and self.environment != "local":
             raise ValueError("database.forceTls may be false only in the environment 'local'")
+        for name, artefact in self.artefacts.items():
+            if isinstance(artefact, BuildArtefact) and self.environment != BUILDS:
+                raise ValueError(
+                    f"artefacts.{name}.build is for the environment {BUILDS!r} alone; another takes what was proven "
+                    f"there, by digest: ./bmx promote {BUILDS} {self.environment}"
+                )
         return self
 
-    def artefact(self, name: str) -> Artefact | None:
+    def artefact(self, name: str) -> Configured | None:
         """Return the code configured under a name, ``None`` where there is none yet."""
         return self.artefacts.get(name)
 

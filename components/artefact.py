@@ -1,10 +1,11 @@
-"""Where a function's code comes from when it was built elsewhere: an image by digest, or a zip by hash.
+"""Where a function's code comes from: an image by digest, a zip by hash, or an image that the program itself builds.
 
 Both name content, never a place that somebody can fill anew: what was tested is what is deployed.
 """
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pulumi
@@ -15,6 +16,8 @@ from components.arguments import Arguments, Text
 
 _DIGEST = r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$"
 _SHA256 = r"^[0-9a-f]{64}$"
+
+Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 
 
 class Zip(Arguments):
@@ -45,12 +48,50 @@ class ZipArtefact(Arguments):
     zip: Zip
 
 
+class Build(Arguments):
+    """An image that the program builds; `pinned` deploys one that it built before, by digest, and builds none."""
+
+    pull_accounts: tuple[Account, ...] = ()
+    pinned: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+
+
+class BuildArtefact(Arguments):
+    """A container image that comes into being with the deployment; for the one environment that builds."""
+
+    build: Build
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image of the same deployment.
+
+    Attributes
+    ----------
+    reference
+        ``repository@sha256:…``.
+    access
+        What lets Lambda pull it; a function made earlier would be refused.
+    """
+
+    reference: pulumi.Output[str]
+    access: pulumi.Resource
+
+
 def _kind(value: Any) -> str:
-    return "zip" if isinstance(value, ZipArtefact) or (isinstance(value, Mapping) and "zip" in value) else "image"
+    if isinstance(value, ZipArtefact) or (isinstance(value, Mapping) and "zip" in value):
+        return "zip"
+    return "build" if isinstance(value, BuildArtefact) or (isinstance(value, Mapping) and "build" in value) else "image"
 
 
-#: Code by one of the two; what is wrong is said of the one that was meant.
-Artefact = Annotated[Annotated[ImageArtefact, Tag("image")] | Annotated[ZipArtefact, Tag("zip")], Discriminator(_kind)]
+#: Code that exists.
+Artefact = ImageArtefact | ZipArtefact
+#: Code as a configuration names it; what is wrong is said of the kind that was meant.
+Configured = Annotated[
+    Annotated[ImageArtefact, Tag("image")]
+    | Annotated[ZipArtefact, Tag("zip")]
+    | Annotated[BuildArtefact, Tag("build")],
+    Discriminator(_kind),
+]
 
 
 def image_uri(reference: str) -> pulumi.Input[str]:

@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam
-from components.artefact import Artefact, ImageArtefact, ZipArtefact, image_uri
+from components.artefact import Artefact, BuiltImage, ImageArtefact, ZipArtefact, image_uri
 from components.iam import Grant, Statement
 from components.needs import Need
 from components.package import PYTHON, Package
@@ -68,7 +68,7 @@ class Function(pulumi.ComponentResource):
     platform
         What it shares with the stack's other functions.
     code
-        A `Package` of this project, or an `Artefact` built elsewhere.
+        A `Package` of this project, an `Artefact` built elsewhere, or a `BuiltImage` of this deployment.
     timeout, memory, ephemeral_storage
         Seconds, MB, MB.
     handler
@@ -90,7 +90,7 @@ class Function(pulumi.ComponentResource):
         name: str,
         function_name: str,
         platform: Platform,
-        code: Package | Artefact,
+        code: Package | Artefact | BuiltImage,
         *,
         timeout: int,
         memory: int,
@@ -137,7 +137,9 @@ class Function(pulumi.ComponentResource):
             vpc_config={"subnet_ids": platform.subnet_ids, "security_group_ids": platform.security_group_ids},
             environment={"variables": _environment(function_name, platform, service, granted)},
             # Without its grants the first invocation would fail, without its log group Lambda would make its own.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.log_group, *self.role.attachments]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[self.log_group, *self.role.attachments, *_needed_before(code)]
+            ),
             **_code(function_name, code, handler),
         )
         self.name = self.function.name
@@ -175,7 +177,13 @@ def _environment(
     return pulumi.Output.all(**dict(sorted(variables.items()))).apply(refuse_too_large)
 
 
-def _code(function_name: str, code: Package | Artefact, handler: str | None) -> dict[str, Any]:
+def _needed_before(code: Package | Artefact | BuiltImage) -> list[pulumi.Resource]:
+    return [code.access] if isinstance(code, BuiltImage) else []
+
+
+def _code(function_name: str, code: Package | Artefact | BuiltImage, handler: str | None) -> dict[str, Any]:
+    if isinstance(code, BuiltImage):
+        return {"package_type": "Image", "image_uri": code.reference}
     if isinstance(code, ImageArtefact):
         return {"package_type": "Image", "image_uri": image_uri(code.image)}
     if handler is None:

@@ -14,7 +14,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.alarms import Alarms, function_conditions, queue_conditions
-from components.artefact import Artefact
+from components.artefact import Artefact, BuiltImage
 from components.flow import Flow
 from components.function import Function, Grants, Platform
 from components.iam import Grant
@@ -60,7 +60,7 @@ class WorkerFlow(pulumi.ComponentResource):
         self,
         flow: Flow,
         platform: Platform,
-        code: Artefact | None,
+        code: Artefact | BuiltImage | None,
         *,
         alarms: Alarms,
         grants: Iterable[Grants] = (),
@@ -142,7 +142,7 @@ class WorkerFlow(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _function(self, code: Artefact, grants: Iterable[Grants]) -> Function:
+    def _function(self, code: Artefact | BuiltImage, grants: Iterable[Grants]) -> Function:
         flow, platform = self.flow, self._platform
         # The worker has to know which delivery is its last, to say so before the message becomes a dead letter.
         receives = {f"{platform.variable_prefix}MAX_RECEIVES": str(flow.receives)}

@@ -54,8 +54,16 @@ def rollback(
     leave(lambda: command.rollback(stack, dry_run=dry_run, allow=allow or []))
 
 
+def weights() -> None:
+    """Fetch and verify the worker's weights into .build/weights, from where the image's build on AWS takes them."""
+    from ops.promotion import command  # noqa: PLC0415
+
+    leave(command.weights)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.add_typer(manifest_app, name="manifest")
+    app.command("weights", epilog="Example: ./bmx weights && pulumi up --stack staging")(weights)
     app.command("promote", epilog="Example: ./bmx promote staging prod --dry-run")(promote)
     app.command("rollback", epilog="Example: ./bmx rollback prod --dry-run")(rollback)

@@ -17,6 +17,7 @@ from ops.promotion import checkout, observed
 from ops.promotion.engines import Place, Plan
 from ops.promotion.manifest import Manifest
 from ops.promotion.releases import Releases
+from ops.promotion.stack_file import pinned
 from ops.promotion.taking import keep, take
 
 SCHEMA = (
@@ -97,7 +98,8 @@ def carry_out(
         The deployment failed, or does not run what the manifest says.
     """
     with checkout.worktree(place.project, target.commit) as folder:
-        plan = Plan(folder, target.artefacts, SCHEMA)
+        artefacts = pinned(folder / f"Pulumi.{place.handle.name}.yaml", target.artefacts)
+        plan = Plan(folder, artefacts, SCHEMA)
         found = prepare(place, plan, target, allow)
         tell(found)
         if not found.allowed or dry_run:

@@ -32,6 +32,20 @@ def artefacts_of(file: Path) -> dict[str, Any]:
     return {str(name): _plain(value) for name, value in _artefacts(file, _load(file)).items()}
 
 
+def pinned(file: Path, artefacts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return artefacts for a file that may build some of them: those stay builds, of exactly these digests.
+
+    Without its `build` the program would want the repository gone that the image lies in.
+    """
+    held = artefacts_of(file) if any(line.strip().endswith(f":{_KEY}:") for line in _lines(file)) else {}
+    found = dict(artefacts)
+    for name, value in held.items():
+        if "build" in value and "image" in found.get(name, {}):
+            digest = str(found[name]["image"]).rpartition("@")[2]
+            found[name] = {"build": {**value["build"], "pinned": digest}}
+    return found
+
+
 def set_artefacts(file: Path, artefacts: Mapping[str, Any]) -> None:
     """Write artefacts into the file; those that it has besides are removed.
 
@@ -66,7 +80,7 @@ def edited(file: Path, artefacts: Mapping[str, Any]) -> str:
     written = io.StringIO()
     _yaml().dump(document, written)
     after = written.getvalue()
-    lost = sorted(_comments(file.read_text(encoding="utf-8")) - _comments(after))
+    lost = sorted(_comments(_read(file)) - _comments(after))
     if lost:
         raise UserError(f"{file.name} would lose the comment {lost[0]!r}.", "Move it away from the artefacts.")
     return after
@@ -108,11 +122,20 @@ def _artefacts(file: Path, document: Any) -> CommentedMap:
     raise UserError(f"{file.name} has no configuration value {_KEY}.", "Give it one; promotion changes what is there.")
 
 
-def _load(file: Path) -> Any:
+def _lines(file: Path) -> list[str]:
+    return _read(file).splitlines()
+
+
+def _read(file: Path) -> str:
     try:
-        return _yaml().load(file.read_text(encoding="utf-8"))
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{file.name} cannot be read: {error.strerror}.") from error
+
+
+def _load(file: Path) -> Any:
+    try:
+        return _yaml().load(_read(file))
     except YAMLError as error:
         raise UserError(f"{file.name} is not YAML: {error}") from error
 

@@ -139,6 +139,8 @@ _BY_TYPE: dict[str, Callable[[str, str], tuple[str, dict[str, Any]]]] = {
     "aws:apigatewayv2/stage:Stage": _stage,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:ec2/securityGroup:SecurityGroup": _security_group,
+    "aws:ecr/repository:Repository": lambda name, arn: (name, {"repositoryUrl": f"registry.invalid/{name}"}),
+    "docker-build:index:Image": lambda name, arn: (name, {"digest": f"sha256:{'d' * 64}"}),
 }
 
 
