@@ -103,6 +103,21 @@ def loss(preview: Preview, state: State | None) -> Iterator[Finding]:
             )
 
 
+def taken_in(preview: Preview, state: State | None) -> Iterator[Finding]:
+    """Imports of a database beside, or in the place of, one that the program has; the state tells, not the preview."""
+    held = sorted(urn for urn, (type_, _) in state.resources.items() if type_ in DATABASES) if state else []
+    for step in preview.steps:
+        if step.type not in DATABASES or not step.op.startswith("import") or (state is not None and not held):
+            continue
+        if state is None:
+            reason = f"{step.name!r} would be taken in, and without the state nobody knows what it would be beside"
+            fix = "Give the state: pulumi stack export > state.json, then ./bmx guard PREVIEW --state state.json."
+        else:
+            reason = f"{step.name!r} would be taken in while the state still has {held[0].rsplit('::', 1)[-1]!r}"
+            fix = "Let the old one go from the state first: docs/database.md, Restoring from a snapshot."
+        yield Finding("database-import", step.urn, step.op, "the resource", reason, fix)
+
+
 def readers(preview: Preview, _: State | None) -> Iterator[Finding]:
     """What reads the credential, pointed elsewhere while neither the database nor its secret moves."""
     moves = DATABASES | {SECRET_TYPE}

@@ -22,6 +22,7 @@ RULES = {
         Rule("preview-failed", "A preview that ended in an error shows only a part of what would happen.", False),
         Rule("credential-change", "A deployment that changes the credential locks out everybody who logs in.", False),
         Rule("database-loss", "The database, or the secret that leads to it, would be gone or made anew.", False),
+        Rule("database-import", "Another database would be taken in while the program still has one.", False),
         Rule("protected-loss", "Something protected would be gone, made anew or no longer protected.", True),
         Rule("reader-moves-alone", "What reads the credential would be pointed elsewhere without the database.", True),
         Rule("iam-widened", "Somebody could do more than before, or it cannot be seen that nobody can.", True),

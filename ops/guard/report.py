@@ -17,6 +17,7 @@ LONGEST_COMMENT = 60_000
 _CHECKS = (
     database.credential,
     database.loss,
+    database.taken_in,
     database.readers,
     permissions.iam_widened,
     permissions.public_exposure,

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ops.errors import UserError
 from ops.guard import judge, parse_preview, parse_state
 from tests.unit.guard.plans import (
     FUNCTION,
@@ -78,7 +79,7 @@ REFUSED = {
         step("create", INSTANCE, new={"password": MASKED}),
     ),
     "an import that brings a password": (
-        {"credential-change"},
+        {"credential-change", "database-import"},
         step("import", INSTANCE, new={"password": MASKED}, diff=["password"]),
     ),
     "the secret's value": (
@@ -214,7 +215,6 @@ PASSES = {
         step("create", SECRET),
         step("create", VERSION, new={"secretString": UNKNOWN}),
     ),
-    "an import without a password": (step("import", INSTANCE, new={"username": "owner"}, protect=(False, True)),),
     "an unprotected thing deleted": (step("delete", "aws:sqs/queue:Queue", above=""),),
     "another secret's new value": (step("update", VERSION, above="", diff=["secretString"]),),
     "less than before": (step("update", POLICY, old={"policy": RECEIVE}, new={"policy": SEND}),),
@@ -280,6 +280,37 @@ def test_the_state_tells_what_is_protected_where_the_preview_does_not():
     state = parse_state(json.dumps({"version": 3, "deployment": {"resources": [export]}}))
     assert judge(parse_preview(preview(bucket))).passed
     assert {finding.rule for finding in judge(parse_preview(preview(bucket)), state).refused} == {"protected-loss"}
+
+
+IMPORT = step("import", INSTANCE, "restored", new={"username": "owner"}, protect=(False, True))
+
+
+def holding(*resources):
+    listed = [{"urn": urn(type_, name), "type": type_, "protect": True} for type_, name in resources]
+    return parse_state(json.dumps({"version": 3, "deployment": {"resources": listed}}))
+
+
+def test_a_database_is_taken_into_a_program_that_has_none():
+    assert judge(parse_preview(preview(IMPORT)), holding()).passed
+    assert judge(parse_preview(preview(IMPORT)), holding((SECRET, "it"), (FUNCTION, "api"))).passed
+
+
+@pytest.mark.parametrize("type_", [INSTANCE, "aws:rds/cluster:Cluster", "aws:rds/clusterInstance:ClusterInstance"])
+@pytest.mark.parametrize("name", ["restored", "another"])
+@pytest.mark.parametrize("op", ["import", "import-replacement"])
+def test_a_database_is_not_taken_in_while_the_state_has_one(op, name, type_):
+    report = judge(parse_preview(preview({**IMPORT, "op": op})), holding((type_, name)))
+    (finding,) = [each for each in report.refused if each.rule == "database-import"]
+    assert finding.urn == urn(INSTANCE, "restored")
+    assert f"still has {name!r}" in finding.reason
+    with pytest.raises(UserError, match="cannot be allowed"):
+        judge(parse_preview(preview(IMPORT)), holding((type_, name)), {"database-import": "restored"})
+
+
+def test_a_database_is_not_taken_in_unless_the_state_was_given():
+    (finding,) = judge(parse_preview(preview(IMPORT))).refused
+    assert finding.rule == "database-import"
+    assert "--state state.json" in finding.fix
 
 
 def test_a_refusal_names_property_reason_and_the_rotation_and_holds_no_value():
