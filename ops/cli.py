@@ -130,7 +130,8 @@ def test(
 
 @app.command(
     epilog="Example: ./bmx guard preview.json --state export.json            "
-    "Example: ./bmx guard preview.json --allow 'iam-widened=the new flow thumbnails'"
+    "Example: ./bmx guard preview.json --allow 'iam-widened=the new flow thumbnails'            "
+    "BMX_GUARD_ALLOW in the environment holds further RULE=REASON, one a line; --allow comes before them."
 )
 def guard(
     preview: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,8 @@ from ops.guard.preview import parse_preview, parse_state
 from ops.guard.report import Report, judge
 
 LARGEST = 64 * 1024 * 1024
+ALLOWANCES = "BMX_GUARD_ALLOW"
+"""Environment variable of reasons, one RULE=REASON a line: a workflow has no hand to type `--allow` with."""
 
 
 def run(preview: str, state: Path | None, allow: Iterable[str], markdown: Path | None, *, as_json: bool) -> int:
@@ -25,7 +28,7 @@ def run(preview: str, state: Path | None, allow: Iterable[str], markdown: Path |
     state
         The stack's export.
     allow
-        ``RULE=REASON`` each.
+        ``RULE=REASON`` each; they come before the ones of `ALLOWANCES`.
     markdown
         Where to write the comment for a pull request.
 
@@ -38,7 +41,7 @@ def run(preview: str, state: Path | None, allow: Iterable[str], markdown: Path |
     report = judge(
         parse_preview(text, "standard input" if preview == "-" else Path(preview).name),
         parse_state(_read(state), state.name) if state else None,
-        allowed(allow),
+        {**allowed(from_environment(), ALLOWANCES), **allowed(allow)},
     )
     if markdown is not None:
         markdown.write_text(report.markdown(), encoding="utf-8")
@@ -46,8 +49,13 @@ def run(preview: str, state: Path | None, allow: Iterable[str], markdown: Path |
     return 0 if report.passed else 1
 
 
-def allowed(given: Iterable[str]) -> dict[str, str]:
-    """Read ``RULE=REASON``; rule to reason.
+def from_environment() -> list[str]:
+    """Give the lines of `ALLOWANCES` that are not empty."""
+    return [line.strip() for line in os.environ.get(ALLOWANCES, "").splitlines() if line.strip()]
+
+
+def allowed(given: Iterable[str], where: str = "--allow") -> dict[str, str]:
+    """Read ``RULE=REASON``; rule to reason. `where` they were given is for errors.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def allowed(given: Iterable[str]) -> dict[str, str]:
     for each in given:
         rule, equals, reason = each.partition("=")
         if not equals:
-            raise UserError(f"--allow {each!r} gives no reason.", "Write --allow RULE=REASON.")
+            raise UserError(f"{where} {each!r} gives no reason.", f"Write {where} RULE=REASON.")
         reasons[rule.strip()] = reason.strip()
     return reasons
 

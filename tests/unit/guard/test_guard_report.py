@@ -5,13 +5,15 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from ops.cli import app
 from ops.errors import UserError
 from ops.guard import judge, parse_preview, parse_state
 from ops.guard.command import run
 from ops.guard.preview import GuardInputError
 from ops.guard.report import LONGEST_COMMENT
-from tests.unit.guard.plans import INSTANCE, preview, step
+from tests.unit.guard.plans import INSTANCE, ROLE, preview, step
 
 QUEUE = "aws:sqs/queue:Queue"
 ORDINARY = preview(step("update", QUEUE, "one", diff=["tags"]), step("create", QUEUE, "two"))
@@ -152,3 +154,44 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"p\.json"):
         run(str(path), None, [], None, as_json=False)
+
+
+WIDENED = step("create", ROLE, new={"assumeRolePolicy": "[secret]"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "code"),
+    [
+        ("", [], 1),
+        ("public-exposure=a bucket of pictures", [], 1),
+        ("\n  iam-widened=the flow thumbnails = new\n\n", [], 0),
+        ("public-exposure=pictures\niam-widened=the flow thumbnails = new", [], 0),
+        ("iam-widened=another", ["--allow", "iam-widened=the flow thumbnails = new"], 0),
+    ],
+)
+def test_reasons_in_the_environment_count_line_by_line_and_the_options_before_them(
+    environment, options, code, tmp_path, monkeypatch
+):
+    (tmp_path / "p.json").write_text(preview(WIDENED))
+    monkeypatch.setenv("BMX_GUARD_ALLOW", environment)
+    done = CliRunner().invoke(app, ["guard", str(tmp_path / "p.json"), "--json", *options])
+    assert done.exit_code == code
+    because = [each["because"] for each in json.loads(done.stdout)["allowed"]]
+    assert because == ([] if code else ["the flow thumbnails = new"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ("iam-widened", "BMX_GUARD_ALLOW 'iam-widened' gives no reason"),
+        ("iam-widened=", "gives no reason"),
+        ("credential-change=please", "cannot be allowed"),
+        ("no-such=rule", "There is no rule 'no-such'"),
+    ],
+)
+def test_a_reason_in_the_environment_is_held_to_the_same_form(environment, sentence, tmp_path, monkeypatch):
+    (tmp_path / "p.json").write_text(preview(WIDENED))
+    monkeypatch.setenv("BMX_GUARD_ALLOW", environment)
+    error = CliRunner().invoke(app, ["guard", str(tmp_path / "p.json")]).exception
+    assert isinstance(error, UserError)
+    assert sentence in error.message

@@ -146,6 +146,14 @@ def test_nothing_is_deployed_before_a_fresh_preview_was_guarded_and_held_to_the_
     assert not any("if" in step for step in job(name, key)["steps"])
 
 
+def test_every_guard_hears_the_reasons_of_its_environment_and_no_other_step_does():
+    for name, key, number in STEPS:
+        step = job(name, key)["steps"][number]
+        is_guard = step.get("run", "").startswith("./bmx guard ")
+        expected = {"BMX_GUARD_ALLOW": "${{ vars.BMX_GUARD_ALLOW }}"} if is_guard else None
+        assert (step.get("env") == expected) or (not is_guard and "BMX_GUARD_ALLOW" not in step.get("env", {}))
+
+
 def test_zizmor_finds_nothing():
     zizmor = Path(sys.executable).parent / "zizmor"
     done = subprocess.run(
