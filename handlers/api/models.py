@@ -48,12 +48,15 @@ def _printable(text: str) -> str:
     return text
 
 
+def _stripped(text: str) -> str:
+    if not (stripped := _printable(text.strip())):
+        raise ValueError("it holds nothing but blanks")
+    return stripped
+
+
 def _line(length: int) -> Any:
-    return Annotated[
-        str,
-        StringConstraints(strip_whitespace=True, min_length=1, max_length=length),
-        AfterValidator(_printable),
-    ]
+    # What is sent is what the document's lengths are about; only then the blanks at both ends are taken off.
+    return Annotated[str, StringConstraints(min_length=1, max_length=length), AfterValidator(_stripped)]
 
 
 ImageType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")]

@@ -14,7 +14,7 @@ from flows import catalogue
 from ops.paths import ROOT
 from ops.photos import samples
 from tests.browser.conftest import Open
-from tests.browser.visit import PATIENCE, TABS, Visit
+from tests.browser.visit import PATIENCE, TABS, Visit, shows_a_picture
 from tests.deployed import Deployed
 from tests.e2e.waiting import finished
 
@@ -53,7 +53,7 @@ def settled(visit: Visit, tab: str) -> Visit:
     elif tab == "images":
         visit.page.locator("#jobs li", has_text="completed").first.get_by_role("button").click()
         expect(visit.page.locator(".stage .after")).to_have_js_property("complete", True, timeout=PATIENCE)
-        visit.page.wait_for_function("document.querySelector('.stage .before').naturalWidth > 0")
+        shows_a_picture(visit, ".stage .before")
     else:
         visit.letters("book_id")
     return visit

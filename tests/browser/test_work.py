@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from ops.photos import samples
 from tests.browser.conftest import Open
-from tests.browser.visit import PATIENCE
+from tests.browser.visit import PATIENCE, shows_a_picture
 from tests.deployed import Deployed
 from tests.e2e.pictures import small_photo
 from tests.e2e.waiting import finished
@@ -92,7 +92,7 @@ def test_an_uploaded_photograph_shows_its_cut_out_without_a_reload(visit: Open, 
     expect(opened.page.locator("#uploads .chip")).to_have_text("completed", timeout=PATIENCE)
     expect(opened.page.locator("#viewer-title")).to_have_text("A book of one's own", timeout=PATIENCE)
     for picture in ("before", "after"):
-        opened.page.wait_for_function(f"document.querySelector('.stage .{picture}')?.naturalWidth > 0")
+        shows_a_picture(opened, f".stage .{picture}")
     assert opened.page.evaluate("window.kept"), "the page was loaded anew"
     seen = "\n".join(opened.page.evaluate("window.seen"))
     assert "100 % uploaded" in seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
@@ -86,3 +87,11 @@ class Visit:
 def _origin(url: str) -> str:
     split = urlsplit(url)
     return f"{split.scheme}://{split.netloc}"
+
+
+def shows_a_picture(visit: Visit, selector: str) -> None:
+    """Wait until an image has come; asked from here, for the page's policy lets nothing be evaluated."""
+    until = time.monotonic() + PATIENCE / 1_000
+    while not visit.page.evaluate(f"document.querySelector('{selector}')?.naturalWidth ?? 0"):
+        assert time.monotonic() < until, f"{selector} shows no picture"
+        time.sleep(0.1)

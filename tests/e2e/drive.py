@@ -145,10 +145,12 @@ class Drive:
         job = self.photograph()
         for flow in FLOWS:
             dead, queue = self.url(flow.dead_letter_queue_name(PREFIX)), self.url(flow.queue_name(PREFIX))
-            self.sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(body_of(flow.key, job)))
+            body = json.dumps(body_of(flow.key, job))
+            letter = self.sqs.send_message(QueueUrl=dead, MessageBody=body)["MessageId"]
             path = "/api/v1/admin/dead-letters"
-            (letter,) = self.api._call("GET", f"{path}?flow={flow.key}")["dead_letters"]
-            answer = self.api._call("POST", f"{path}/redrive", {"flow": flow.key, "ids": [letter["id"]]})
+            listed = self.api._call("GET", f"{path}?flow={flow.key}")["dead_letters"]
+            assert letter in {each["id"] for each in listed}
+            answer = self.api._call("POST", f"{path}/redrive", {"flow": flow.key, "ids": [letter]})
             assert [each["outcome"] for each in answer["results"]] == ["redriven"], answer
             self.emptied(queue)
 

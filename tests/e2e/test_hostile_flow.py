@@ -87,6 +87,8 @@ def completes(api: ApiClient, folder: Path) -> bool:
 @pytest.fixture(scope="module")
 def warm(deployed: Deployed, api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
     """The worker's processes before the first hostile file."""
+    sqs = deployed.cloud.client("sqs")
+    sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName=f"{QUEUE}-dlq")["QueueUrl"])  # what earlier tests left
     assert completes(api, tmp_path_factory.mktemp("warm"))
     return deployed.cloud.runtime.processes(FUNCTION)
 

@@ -39,8 +39,9 @@ def program() -> None:
     size = config.get_int("size")
     there = pulumi.ResourceOptions(import_=config.get("id"))
     colour = "red" if config.get("id") != "there-2" else None
-    Thing("there", there, size=size, colour=colour)
+    first = Thing("there", there, size=size, colour=colour)
     if config.get("second"):
         ignore = ["size", "colour", "password"] if config.get("ignore") else []
-        second = pulumi.ResourceOptions(import_=config.get("second"), ignore_changes=ignore)
+        # One after the other: a failed import ends what has not begun, which would be chance otherwise.
+        second = pulumi.ResourceOptions(import_=config.get("second"), ignore_changes=ignore, depends_on=[first])
         Thing("second", second, size=1, colour="blue")
