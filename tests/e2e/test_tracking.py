@@ -24,7 +24,7 @@ def test_the_schedule_sends_one_message_a_book_and_the_worker_takes_each(deploye
     names = ["ApproximateNumberOfMessages"]
 
     def waiting() -> bool:
-        return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"][names[0]] != "0"
+        return bool(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"][names[0]] != "0")
 
     while sum("is acknowledged" in line for line in lines(worked)) < before + 12 or waiting():
         assert time.monotonic() < deadline, (lines(dispatched)[-3:], lines(worked)[-3:])
