@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from ops import cli_promotion
+from ops import cli_bootstrap, cli_promotion
 from ops.cli_db import db_app
 from ops.cli_dlq import dlq_app
 from ops.cli_options import Allow, Json, Stack, complain, leave
@@ -30,6 +30,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(pipeline_app, name="pipeline")
 cli_promotion.register(app)
+cli_bootstrap.register(app)
 
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="The API's port on 127.0.0.1; 0: a free one.")]
 Config = Annotated[

@@ -38,36 +38,37 @@ QUEUE, OTHER_QUEUE = arn("sqs", "shop-staging-orders"), arn("sqs", "payroll")
 FUNCTION, MIGRATE = arn("lambda", "function:shop-staging-api"), arn("lambda", "function:shop-staging-migrate")
 IAM = f"arn:aws:iam::{ACCOUNT}:role/"
 MANAGED, UNMANAGED = {"rds:managemasteruserpassword": "true"}, {"rds:managemasteruserpassword": "false"}
+NOTHING: dict[str, str] = {}
 LAMBDA = {"iam:passedtoservice": "lambda.amazonaws.com"}
 
 # (role, mode, action, resource, context): every line is one thing that a workflow or an operator does.
 MAY = [
     ("deploy", "managed", "rds:CreateDBInstance", DATABASE, MANAGED),
     ("deploy", "managed", "rds:ModifyDBInstance", DATABASE, MANAGED),
-    ("deploy", "managed", "rds:ModifyDBParameterGroup", GROUP, {}),
-    ("deploy", "managed", "secretsmanager:CreateSecret", RDS_SECRET, {}),
-    ("deploy", "managed", "secretsmanager:PutSecretValue", SECRET, {}),
+    ("deploy", "managed", "rds:ModifyDBParameterGroup", GROUP, NOTHING),
+    ("deploy", "managed", "secretsmanager:CreateSecret", RDS_SECRET, NOTHING),
+    ("deploy", "managed", "secretsmanager:PutSecretValue", SECRET, NOTHING),
     *[
         ("deploy", mode, *rest)
         for mode in ("managed", "adopted", "external")
         for rest in (
-            ("rds:DescribeDBInstances", DATABASE, {}),
-            ("rds:AddTagsToResource", DATABASE, {}),
-            ("s3:PutObject", STATE, {}),
-            ("s3:DeleteObject", LOCK, {}),
-            ("kms:Decrypt", STATE_KEY, {}),
-            ("sqs:CreateQueue", QUEUE, {}),
-            ("lambda:UpdateFunctionCode", FUNCTION, {}),
-            ("lambda:InvokeFunction", MIGRATE, {}),
-            ("iam:CreateRole", IAM + "shop-staging-api", {}),
+            ("rds:DescribeDBInstances", DATABASE, NOTHING),
+            ("rds:AddTagsToResource", DATABASE, NOTHING),
+            ("s3:PutObject", STATE, NOTHING),
+            ("s3:DeleteObject", LOCK, NOTHING),
+            ("kms:Decrypt", STATE_KEY, NOTHING),
+            ("sqs:CreateQueue", QUEUE, NOTHING),
+            ("lambda:UpdateFunctionCode", FUNCTION, NOTHING),
+            ("lambda:InvokeFunction", MIGRATE, NOTHING),
+            ("iam:CreateRole", IAM + "shop-staging-api", NOTHING),
             ("iam:PassRole", IAM + "shop-staging-api", LAMBDA),
-            ("secretsmanager:CreateSecret", OTHER_SECRET, {}),
-            ("secretsmanager:DescribeSecret", SECRET, {}),
-            ("kms:CreateKey", "*", {}),
-            ("logs:CreateLogGroup", arn("logs", "log-group:/aws/lambda/shop-staging-api"), {}),
-            ("logs:PutLogEvents", arn("logs", "log-group:/shop-staging/operations:log-stream:a"), {}),
-            ("s3:PutObject", "arn:aws:s3:::shop-staging-releases/2.json", {}),
-            ("ecr:BatchGetImage", "arn:aws:ecr:us-west-2:999999999999:repository/shop/worker", {}),
+            ("secretsmanager:CreateSecret", OTHER_SECRET, NOTHING),
+            ("secretsmanager:DescribeSecret", SECRET, NOTHING),
+            ("kms:CreateKey", "*", NOTHING),
+            ("logs:CreateLogGroup", arn("logs", "log-group:/aws/lambda/shop-staging-api"), NOTHING),
+            ("logs:PutLogEvents", arn("logs", "log-group:/shop-staging/operations:log-stream:a"), NOTHING),
+            ("s3:PutObject", "arn:aws:s3:::shop-staging-releases/2.json", NOTHING),
+            ("ecr:BatchGetImage", "arn:aws:ecr:us-west-2:999999999999:repository/shop/worker", NOTHING),
         )
     ],
     *[
@@ -75,28 +76,34 @@ MAY = [
         for role in ("preview", "drift")
         for mode in ("managed", "adopted")
         for rest in (
-            ("s3:GetObject", STATE, {}),
-            ("s3:ListBucket", "arn:aws:s3:::shop-state", {}),
-            ("s3:PutObject", LOCK, {}),
-            ("s3:DeleteObject", LOCK, {}),
-            ("kms:Decrypt", STATE_KEY, {}),
-            ("rds:DescribeDBInstances", DATABASE, {}),
-            ("secretsmanager:DescribeSecret", SECRET, {}),
-            ("sqs:GetQueueAttributes", QUEUE, {}),
-            ("lambda:GetFunction", FUNCTION, {}),
-            ("s3:GetEncryptionConfiguration", "arn:aws:s3:::shop-staging-images", {}),
+            ("s3:GetObject", STATE, NOTHING),
+            ("s3:ListBucket", "arn:aws:s3:::shop-state", NOTHING),
+            ("s3:PutObject", LOCK, NOTHING),
+            ("s3:DeleteObject", LOCK, NOTHING),
+            ("kms:Decrypt", STATE_KEY, NOTHING),
+            ("rds:DescribeDBInstances", DATABASE, NOTHING),
+            ("secretsmanager:DescribeSecret", SECRET, NOTHING),
+            ("sqs:GetQueueAttributes", QUEUE, NOTHING),
+            ("lambda:GetFunction", FUNCTION, NOTHING),
+            ("s3:GetEncryptionConfiguration", "arn:aws:s3:::shop-staging-images", NOTHING),
         )
     ],
-    ("break-glass", "adopted", "rds:ModifyDBInstance", DATABASE, {}),
-    ("break-glass", "managed", "rds:ModifyDBInstance", DATABASE, {}),
-    ("break-glass", "adopted", "rds:RestoreDBInstanceFromDBSnapshot", arn("rds", "db:shop-staging-restored"), {}),
-    ("break-glass", "adopted", "secretsmanager:PutSecretValue", SECRET, {}),
-    ("break-glass", "adopted", "secretsmanager:UpdateSecretVersionStage", SECRET, {}),
-    ("break-glass", "managed", "secretsmanager:GetSecretValue", RDS_SECRET, {}),
-    ("break-glass", "managed", "secretsmanager:RotateSecret", RDS_SECRET, {}),
-    ("break-glass", "adopted", "lambda:InvokeFunction", MIGRATE, {}),
-    ("break-glass", "adopted", "logs:PutLogEvents", arn("logs", "log-group:/shop-staging/operations:log-stream:a"), {}),
-    ("break-glass", "adopted", "s3:GetObject", STATE, {}),
+    ("break-glass", "adopted", "rds:ModifyDBInstance", DATABASE, NOTHING),
+    ("break-glass", "managed", "rds:ModifyDBInstance", DATABASE, NOTHING),
+    ("break-glass", "adopted", "rds:RestoreDBInstanceFromDBSnapshot", arn("rds", "db:shop-staging-restored"), NOTHING),
+    ("break-glass", "adopted", "secretsmanager:PutSecretValue", SECRET, NOTHING),
+    ("break-glass", "adopted", "secretsmanager:UpdateSecretVersionStage", SECRET, NOTHING),
+    ("break-glass", "managed", "secretsmanager:GetSecretValue", RDS_SECRET, NOTHING),
+    ("break-glass", "managed", "secretsmanager:RotateSecret", RDS_SECRET, NOTHING),
+    ("break-glass", "adopted", "lambda:InvokeFunction", MIGRATE, NOTHING),
+    (
+        "break-glass",
+        "adopted",
+        "logs:PutLogEvents",
+        arn("logs", "log-group:/shop-staging/operations:log-stream:a"),
+        NOTHING,
+    ),
+    ("break-glass", "adopted", "s3:GetObject", STATE, NOTHING),
 ]
 CREDENTIAL_WAYS = [
     "rds:ModifyDBInstance",
@@ -109,19 +116,19 @@ CREDENTIAL_WAYS = [
     "rds:RestoreDBClusterFromSnapshot",
 ]
 MAY_NOT = [
-    *[("deploy", "managed", way, DATABASE, context) for way in CREDENTIAL_WAYS for context in ({}, UNMANAGED)],
+    *[("deploy", "managed", way, DATABASE, context) for way in CREDENTIAL_WAYS for context in (NOTHING, UNMANAGED)],
     *[
         ("deploy", mode, way, DATABASE, context)
         for mode in ("adopted", "external")
         for way in CREDENTIAL_WAYS
-        for context in ({}, UNMANAGED, MANAGED)
+        for context in (NOTHING, UNMANAGED, MANAGED)
     ],
     *[
-        ("deploy", mode, action, SECRET, {})
+        ("deploy", mode, action, SECRET, NOTHING)
         for mode in ("adopted", "external")
         for action in ("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "secretsmanager:DeleteSecret")
     ],
-    *[("deploy", mode, "rds:ModifyDBParameterGroup", GROUP, {}) for mode in ("adopted", "external")],
+    *[("deploy", mode, "rds:ModifyDBParameterGroup", GROUP, NOTHING) for mode in ("adopted", "external")],
     *[
         (role, mode, "rds:DeleteDBInstance", DATABASE, MANAGED)
         for role in BY_NAME
@@ -130,23 +137,23 @@ MAY_NOT = [
     *[
         ("deploy", "managed", *rest)
         for rest in (
-            ("secretsmanager:GetSecretValue", RDS_SECRET, {}),
-            ("secretsmanager:GetSecretValue", OTHER_SECRET, {}),
-            ("secretsmanager:DeleteSecret", SECRET, {}),
-            ("iam:UpdateAssumeRolePolicy", IAM + "bmx-shop-staging-deploy", {}),
-            ("iam:AttachRolePolicy", IAM + "bmx-shop-staging-break-glass", {}),
-            ("iam:PutRolePolicy", IAM + "shop-staging-api", {}),
-            ("iam:PassRole", IAM + "shop-staging-api", {}),
+            ("secretsmanager:GetSecretValue", RDS_SECRET, NOTHING),
+            ("secretsmanager:GetSecretValue", OTHER_SECRET, NOTHING),
+            ("secretsmanager:DeleteSecret", SECRET, NOTHING),
+            ("iam:UpdateAssumeRolePolicy", IAM + "bmx-shop-staging-deploy", NOTHING),
+            ("iam:AttachRolePolicy", IAM + "bmx-shop-staging-break-glass", NOTHING),
+            ("iam:PutRolePolicy", IAM + "shop-staging-api", NOTHING),
+            ("iam:PassRole", IAM + "shop-staging-api", NOTHING),
             ("iam:PassRole", IAM + "shop-staging-api", {"iam:passedtoservice": "ec2.amazonaws.com"}),
             ("iam:PassRole", IAM + "admin", LAMBDA),
-            ("sts:AssumeRole", IAM + "bmx-shop-staging-break-glass", {}),
-            ("kms:PutKeyPolicy", STATE_KEY, {}),
-            ("kms:ScheduleKeyDeletion", STATE_KEY, {}),
-            ("kms:ScheduleKeyDeletion", OTHER_KEY, {}),
-            ("kms:Decrypt", OTHER_KEY, {}),
-            ("s3:DeleteBucket", "arn:aws:s3:::shop-state", {}),
-            ("s3:PutBucketVersioning", "arn:aws:s3:::shop-state", {}),
-            ("sqs:DeleteQueue", OTHER_QUEUE, {}),
+            ("sts:AssumeRole", IAM + "bmx-shop-staging-break-glass", NOTHING),
+            ("kms:PutKeyPolicy", STATE_KEY, NOTHING),
+            ("kms:ScheduleKeyDeletion", STATE_KEY, NOTHING),
+            ("kms:ScheduleKeyDeletion", OTHER_KEY, NOTHING),
+            ("kms:Decrypt", OTHER_KEY, NOTHING),
+            ("s3:DeleteBucket", "arn:aws:s3:::shop-state", NOTHING),
+            ("s3:PutBucketVersioning", "arn:aws:s3:::shop-state", NOTHING),
+            ("sqs:DeleteQueue", OTHER_QUEUE, NOTHING),
         )
     ],
     *[
@@ -154,26 +161,26 @@ MAY_NOT = [
         for role in ("preview", "drift")
         for mode in ("managed", "adopted")
         for rest in (
-            ("s3:PutObject", STATE, {}),
-            ("s3:DeleteObject", STATE, {}),
-            ("s3:PutObject", "arn:aws:s3:::shop-staging-releases/1.json", {}),
-            ("secretsmanager:GetSecretValue", SECRET, {}),
-            ("secretsmanager:GetSecretValue", RDS_SECRET, {}),
-            ("secretsmanager:BatchGetSecretValue", "*", {}),
+            ("s3:PutObject", STATE, NOTHING),
+            ("s3:DeleteObject", STATE, NOTHING),
+            ("s3:PutObject", "arn:aws:s3:::shop-staging-releases/1.json", NOTHING),
+            ("secretsmanager:GetSecretValue", SECRET, NOTHING),
+            ("secretsmanager:GetSecretValue", RDS_SECRET, NOTHING),
+            ("secretsmanager:BatchGetSecretValue", "*", NOTHING),
             ("rds:ModifyDBInstance", DATABASE, MANAGED),
-            ("sqs:SendMessage", QUEUE, {}),
-            ("sqs:ReceiveMessage", QUEUE, {}),
-            ("lambda:InvokeFunction", FUNCTION, {}),
-            ("lambda:UpdateFunctionCode", FUNCTION, {}),
-            ("iam:CreateRole", IAM + "shop-staging-api", {}),
+            ("sqs:SendMessage", QUEUE, NOTHING),
+            ("sqs:ReceiveMessage", QUEUE, NOTHING),
+            ("lambda:InvokeFunction", FUNCTION, NOTHING),
+            ("lambda:UpdateFunctionCode", FUNCTION, NOTHING),
+            ("iam:CreateRole", IAM + "shop-staging-api", NOTHING),
         )
     ],
-    ("break-glass", "adopted", "rds:ModifyDBInstance", arn("rds", "db:payroll"), {}),
-    ("break-glass", "adopted", "secretsmanager:GetSecretValue", OTHER_SECRET, {}),
-    ("break-glass", "adopted", "secretsmanager:DeleteSecret", SECRET, {}),
-    ("break-glass", "adopted", "lambda:UpdateFunctionCode", MIGRATE, {}),
-    ("break-glass", "adopted", "s3:PutObject", STATE, {}),
-    ("break-glass", "adopted", "logs:DeleteLogGroup", arn("logs", "log-group:/shop-staging/operations"), {}),
+    ("break-glass", "adopted", "rds:ModifyDBInstance", arn("rds", "db:payroll"), NOTHING),
+    ("break-glass", "adopted", "secretsmanager:GetSecretValue", OTHER_SECRET, NOTHING),
+    ("break-glass", "adopted", "secretsmanager:DeleteSecret", SECRET, NOTHING),
+    ("break-glass", "adopted", "lambda:UpdateFunctionCode", MIGRATE, NOTHING),
+    ("break-glass", "adopted", "s3:PutObject", STATE, NOTHING),
+    ("break-glass", "adopted", "logs:DeleteLogGroup", arn("logs", "log-group:/shop-staging/operations"), NOTHING),
 ]
 
 
@@ -207,7 +214,7 @@ def test_the_role_may_not(case):
 
 @pytest.mark.parametrize("way", CREDENTIAL_WAYS)
 def test_a_managed_deployment_without_the_key_is_denied_and_not_only_not_allowed(way):
-    assert "explicit deny" in verdict("deploy", "managed", way, DATABASE, {}).reason
+    assert "explicit deny" in verdict("deploy", "managed", way, DATABASE, NOTHING).reason
     assert "explicit deny" in verdict("deploy", "managed", way, DATABASE, UNMANAGED).reason
 
 
@@ -216,7 +223,7 @@ def test_only_break_glass_modifies_a_database_whose_password_rds_does_not_keep()
         name
         for name in BY_NAME
         for mode in ("managed", "adopted", "external")
-        if verdict(name, mode, "rds:ModifyDBInstance", DATABASE, {}).allowed
+        if verdict(name, mode, "rds:ModifyDBInstance", DATABASE, NOTHING).allowed
     ]
     assert set(able) == {"break-glass"}
 
