@@ -94,7 +94,7 @@ def _return_to_previous(target: Target, previous: Mapping[str, Any] | None, owne
     target.change(
         "make the secret's previous version the current one", lambda: target.label(CURRENT, onto=onto, off=off)
     )
-    _conclude(target)
+    target.prove("The secret still does not log in")
 
 
 def _set_to_secret(target: Target, password: str, worked: Mapping[str, Any] | None) -> None:
@@ -104,7 +104,7 @@ def _set_to_secret(target: Target, password: str, worked: Mapping[str, Any] | No
             f"set the master password of {target.identifier} to the secret's",
             lambda: target.modify(MasterUserPassword=password),
         )
-        _conclude(target)
+        target.prove("The secret still does not log in")
     except (UserError, KeyboardInterrupt):
         if worked is not None:
             target.change(
@@ -120,12 +120,3 @@ def _version(target: Target, stage: str) -> Mapping[str, Any] | None:
     except SecretError as error:
         target.say(str(error))
         return None
-
-
-def _conclude(target: Target) -> None:
-    if target.dry_run:
-        return
-    login = target.proven()
-    if not login.ok:
-        raise UserError(f"The secret still does not log in: {login.reason}", exit_code=1)
-    target.say(f"proven: {login.user} logs in to {login.database}")

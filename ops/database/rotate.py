@@ -14,6 +14,8 @@ from ops.database.passwords import new_password
 from ops.database.target import CURRENT, PENDING, Target, usable
 from ops.errors import UserError
 
+THEN = "Then: ./bmx db repair"
+
 
 def rotate(target: Target) -> None:
     """Give the database a new password.
@@ -36,8 +38,7 @@ def rotate_managed(target: Target) -> None:
         f"have RDS rotate the master password of {target.identifier}",
         lambda: target.modify(RotateMasterUserPassword=True),
     )
-    if not target.dry_run:
-        _require_login(target, CURRENT, "RDS rotated the password, and")
+    target.prove("RDS rotated the password, and no login works with it", fix=THEN)
 
 
 def _rotate_adopted(target: Target) -> None:
@@ -61,8 +62,7 @@ def _rotate_adopted(target: Target) -> None:
             f"set the master password of {target.identifier} to the pending one",
             lambda: target.modify(MasterUserPassword=value["password"]),
         )
-        if not target.dry_run:
-            _require_login(target, PENDING, "the database got the new password, and")
+        target.prove("the database got the new password, and no login works with it", PENDING, fix=THEN)
     except (UserError, KeyboardInterrupt):
         back(target, str(current["password"]))
         raise
@@ -77,8 +77,7 @@ def promote(target: Target) -> None:
         lambda: target.label(CURRENT, onto=pending, off=current),
     )
     forget_pending(target)
-    if not target.dry_run:
-        _require_login(target, CURRENT, "the secret was changed, and")
+    target.prove("the secret was changed, and no login works with it", fix=THEN)
 
 
 def forget_pending(target: Target) -> None:
@@ -102,10 +101,3 @@ def _readable(target: Target) -> dict[str, object]:
         return dict(target.version(CURRENT) or {})
     except SecretError as error:
         raise UserError(str(error), "First: ./bmx db repair", exit_code=1) from error
-
-
-def _require_login(target: Target, stage: str, when: str) -> None:
-    login = target.proven(stage)
-    if not login.ok:
-        raise UserError(f"{when} no login works with it: {login.reason}", "Then: ./bmx db repair", exit_code=1)
-    target.say(f"proven: {login.user} logs in to {login.database}")

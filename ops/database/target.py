@@ -145,6 +145,21 @@ class Target:
             login = self.login(stage)
         return login
 
+    def prove(self, refusal: str, stage: str = CURRENT, *, fix: str = "") -> None:
+        """Prove a login and say so; with `dry_run` there is nothing new to prove.
+
+        Raises
+        ------
+        UserError
+            No login works: `refusal`, with the server's reason, and what to do.
+        """
+        if self.dry_run:
+            return
+        login = self.proven(stage)
+        if not login.ok:
+            raise UserError(f"{refusal}: {login.reason}", fix, exit_code=1)
+        self.say(f"proven: {login.user} logs in to {login.database}")
+
     def instance(self) -> Mapping[str, Any]:
         """Describe the instance.
 
