@@ -13,26 +13,26 @@ from ops.guard.preview import SECRET, UNKNOWN, Preview, State, Step
 ROLE, PERMISSION = "aws:iam/role:Role", "aws:lambda/permission:Permission"
 KEY = "aws:kms/key:Key"
 IDENTITY = {
-    "aws:iam/policy:Policy": ("policy",),
-    "aws:iam/rolePolicy:RolePolicy": ("policy",),
-    "aws:iam/userPolicy:UserPolicy": ("policy",),
-    "aws:iam/groupPolicy:GroupPolicy": ("policy",),
-    "aws:iam/role:Role": ("assumeRolePolicy",),
+    "aws:iam/policy:Policy": "policy",
+    "aws:iam/rolePolicy:RolePolicy": "policy",
+    "aws:iam/userPolicy:UserPolicy": "policy",
+    "aws:iam/groupPolicy:GroupPolicy": "policy",
+    "aws:iam/role:Role": "assumeRolePolicy",
 }
-"""Types whose documents say what somebody may do."""
+"""Types whose documents say what somebody may do, with the property that holds the document."""
 RESOURCE = {
-    "aws:sqs/queuePolicy:QueuePolicy": ("policy",),
-    "aws:sqs/queue:Queue": ("policy",),
-    "aws:s3/bucketPolicy:BucketPolicy": ("policy",),
-    "aws:s3/bucket:Bucket": ("policy",),
-    "aws:sns/topicPolicy:TopicPolicy": ("policy",),
-    "aws:sns/topic:Topic": ("policy",),
-    KEY: ("policy",),
-    "aws:secretsmanager/secretPolicy:SecretPolicy": ("policy",),
-    "aws:secretsmanager/secret:Secret": ("policy",),
-    "aws:ecr/repositoryPolicy:RepositoryPolicy": ("policy",),
+    "aws:sqs/queuePolicy:QueuePolicy": "policy",
+    "aws:sqs/queue:Queue": "policy",
+    "aws:s3/bucketPolicy:BucketPolicy": "policy",
+    "aws:s3/bucket:Bucket": "policy",
+    "aws:sns/topicPolicy:TopicPolicy": "policy",
+    "aws:sns/topic:Topic": "policy",
+    KEY: "policy",
+    "aws:secretsmanager/secretPolicy:SecretPolicy": "policy",
+    "aws:secretsmanager/secret:Secret": "policy",
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": "policy",
 }
-"""Types whose documents say who may use something."""
+"""Types whose documents say who may use something, with the property that holds the document."""
 ATTACHMENTS = {
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "role",
     "aws:iam/userPolicyAttachment:UserPolicyAttachment": "user",
@@ -65,31 +65,32 @@ def iam_widened(preview: Preview, _: State | None) -> Iterator[Finding]:
 
 
 def _documents(step: Step) -> Iterator[tuple[str, str]]:
-    properties = {**IDENTITY, **RESOURCE}.get(step.type, ())
-    for name in properties:
-        if step.op == "delete":
-            # Without its policy, what a resource's policy denied is denied no more.
-            old, new = (step.old.get(name), None) if step.type in RESOURCE else (None, None)
-        elif step.op in {"create", "import"}:
-            # A policy of its own grants nobody anything before it is attached; a role's trust does.
-            if step.type in IDENTITY and step.type not in {ROLE, "aws:iam/rolePolicy:RolePolicy"}:
-                continue
-            old, new = None, step.new.get(name)
-            if step.type in ATTACHMENTS or _as_a_new_thing_may(step.type, new):
-                continue
-        else:
-            old, new = step.old.get(name), step.new.get(name)
-        if new is None and old is None:
-            continue
-        if step.op == "update" and step.changed and name not in step.changed_properties:
-            continue
-        try:
-            found = widened(old, new)
-        except UnreadableError as error:
-            yield name, f"{error}, so it counts as widened"
-            continue
-        if found:
-            yield name, found
+    name = IDENTITY.get(step.type) or RESOURCE.get(step.type)
+    if name is None:
+        return
+    if step.op == "delete":
+        # Without its policy, what a resource's policy denied is denied no more.
+        old, new = (step.old.get(name), None) if step.type in RESOURCE else (None, None)
+    elif step.op in {"create", "import"}:
+        # A policy of its own grants nobody anything before it is attached; a role's trust does.
+        if step.type in IDENTITY and step.type not in {ROLE, "aws:iam/rolePolicy:RolePolicy"}:
+            return
+        old, new = None, step.new.get(name)
+        if step.type in ATTACHMENTS or _as_a_new_thing_may(step.type, new):
+            return
+    else:
+        old, new = step.old.get(name), step.new.get(name)
+    if new is None and old is None:
+        return
+    if step.op == "update" and step.changed and name not in step.changed_properties:
+        return
+    try:
+        found = widened(old, new)
+    except UnreadableError as error:
+        yield name, f"{error}, so it counts as widened"
+        return
+    if found:
+        yield name, found
 
 
 def _as_a_new_thing_may(type_: str, document: Any) -> bool:
@@ -171,15 +172,17 @@ def _unblocked(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _welcoming(step: Step) -> Iterator[tuple[str, str]]:
-    for name in RESOURCE.get(step.type, ()):
-        document = step.new.get(name)
-        if document in (None, UNKNOWN, SECRET):
-            continue  # said by `iam-widened` where it changes
-        try:
-            if open_to_anybody(document):
-                yield name, "its policy lets everybody in"
-        except UnreadableError:
-            continue
+    name = RESOURCE.get(step.type)
+    if name is None:
+        return
+    document = step.new.get(name)
+    if document in (None, UNKNOWN, SECRET):
+        return  # said by `iam-widened` where it changes
+    try:
+        if open_to_anybody(document):
+            yield name, "its policy lets everybody in"
+    except UnreadableError:
+        return
 
 
 def _invokable(step: Step) -> Iterator[tuple[str, str]]:
