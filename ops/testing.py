@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +31,7 @@ LINTERS: dict[str, list[str]] = {
 NOTHING_MATCHED = 5
 """pytest's exit code for no tests: with `-k`, one group may well have none that match."""
 KEEPS_A_CLOUD = frozenset({"browser", "e2e"})
-"""Suites on the embedded cloud of the session, which they share; there is one a process, so they run apart."""
+"""Suites that share the embedded cloud of their session, of which a process keeps one: they have their own pytest."""
 
 
 def suites() -> list[str]:
@@ -53,11 +55,16 @@ def run(chosen: Sequence[str], *, everything: bool, keyword: str) -> int:
         [] if chosen or keyword else [name for name, command in LINTERS.items() if not _lint(console, name, command)]
     )
     with tempfile.TemporaryDirectory() as folder:
-        reports = []
-        codes = []
-        for number, group in enumerate(_apart(chosen or known)):
-            reports.append(Path(folder) / f"{number}.xml")
-            codes.append(_pytest(group, reports[-1], everything=everything, keyword=keyword))
+        groups = _apart(chosen or known)
+        reports = [Path(folder) / f"{number}.xml" for number in range(len(groups))]
+        codes = _side_by_side(
+            [
+                _pytest(group, report, workers=1 if len(groups) > 1 and KEEPS_A_CLOUD & set(group) else 2)
+                + ([] if everything else ["-m", "not slow"])
+                + (["-k", keyword] if keyword else [])
+                for group, report in zip(groups, reports, strict=True)
+            ]
+        )
         passed, wrong, skipped = _shares(console, reports)
     for name in failed:
         console.print(f"[red]failed[/]: {name}")
@@ -79,12 +86,31 @@ def _script(command: list[str]) -> list[str]:
     return [str(Path(sys.executable).parent / command[0]), *command[1:]]
 
 
-def _pytest(chosen: Sequence[str], report: Path, *, everything: bool, keyword: str) -> int:
+def _pytest(chosen: Sequence[str], report: Path, *, workers: int) -> list[str]:
+    """Return the command for some suites; each worker that looks at a cloud deploys one of its own."""
     command = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in chosen), f"--junitxml={report}"]
-    command += ["--numprocesses=2", "--dist=loadfile", "--quiet"]
-    command += [] if everything else ["-m", "not slow"]
-    command += ["-k", keyword] if keyword else []
-    return subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False).returncode
+    return [*command, f"--numprocesses={workers}", "--dist=loadfile", "--quiet"]
+
+
+def _side_by_side(commands: Sequence[Sequence[str]]) -> list[int]:
+    """Run the commands at once and return their exit codes: those on the cloud wait much, the others hardly.
+
+    The first writes to the terminal as it goes on, the others once it has ended.
+    """
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with ExitStack() as stack:
+        behind = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands[1:]]
+        running = [
+            stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out))
+            for command, out in zip(commands, [None, *behind], strict=True)
+        ]
+        codes = [running[0].wait()]
+        for process, out in zip(running[1:], behind, strict=True):
+            codes.append(process.wait())
+            out.seek(0)
+            sys.stdout.flush()
+            shutil.copyfileobj(out, sys.stdout.buffer)
+        return codes
 
 
 def _apart(chosen: Sequence[str]) -> list[list[str]]:

@@ -134,10 +134,12 @@ def planted(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Pla
     return Planted(canaries, found)
 
 
+@pytest.mark.slow
 def test_the_canaries_are_found_nowhere(planted: Planted) -> None:
     assert leaks(planted) == []
 
 
+@pytest.mark.slow
 def test_the_search_saw_state_logs_previews_comments_and_pages(planted: Planted) -> None:
     seen = "\n".join(planted.seen)
     for place in (

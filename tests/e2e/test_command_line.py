@@ -41,18 +41,21 @@ def up(terminal: Terminal) -> Iterator[list[str]]:
         process.wait(60)
 
 
+@pytest.mark.slow
 def test_a_preview_from_another_terminal_finds_no_changes(terminal: Terminal, up: list[str]) -> None:
     shown = terminal.run("preview", "--json", "--expect-no-changes")
     assert shown.returncode == 0, shown.stderr
     assert set(json.loads(shown.stdout)["changeSummary"]) == {"same"}
 
 
+@pytest.mark.slow
 def test_the_key_is_shown_once_and_is_not_kept(terminal: Terminal, up: list[str]) -> None:
     [key] = [match[1] for line in up if (match := re.match(r"key:\s+(\S+)", line))]
     files = [path for path in terminal.home.rglob("*") if path.is_file() and "postgres" not in path.parts]
     assert not [path for path in files if key.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_password_in_the_configuration_is_refused_by_name(terminal: Terminal, up: list[str]) -> None:
     refused = terminal.run("deploy", "--config", "bluemoxon:dbPassword=not-used")
     assert refused.returncode == 1
@@ -60,6 +63,7 @@ def test_a_password_in_the_configuration_is_refused_by_name(terminal: Terminal, 
     assert "not-used" not in refused.stdout + refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["up", "run"])
 def test_a_second_cloud_is_refused_with_the_firsts_process(terminal: Terminal, up: list[str], command: str) -> None:
     refused = terminal.run(command)
@@ -68,18 +72,21 @@ def test_a_second_cloud_is_refused_with_the_firsts_process(terminal: Terminal, u
     assert "./bmx deploy" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_flow_that_is_not_in_the_catalogue_is_refused(terminal: Terminal, up: list[str]) -> None:
     refused = terminal.run("preview", "--target", "flow:images")
     assert refused.returncode == 2
     assert "image_processing" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_protected_stack_is_not_destroyed(terminal: Terminal, up: list[str]) -> None:
     refused = terminal.run("destroy", "--run-program")
     assert refused.returncode == 1
     assert "Refused: this would delete 'database-instance'" in refused.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_everything_and_leaves_only_logs(tmp_path: Path, worker_image: str) -> None:
     terminal = Terminal(tmp_path / "cloud")
     process, _ = terminal.up()
@@ -108,6 +115,7 @@ def test_what_a_killed_cloud_left_is_moved_aside_and_the_run_begins_anew(tmp_pat
     sys.platform != "linux" or not shutil.which("unshare") or os.geteuid() != 0,
     reason="cutting the network off takes unshare and root",
 )
+@pytest.mark.slow
 def test_a_second_run_needs_no_network(tmp_path: Path, worker_image: str) -> None:
     alone = ("unshare", "--net", sys.executable, "-c", ALONE)
     photo = small_photo(tmp_path).path

@@ -21,6 +21,8 @@ from tests.e2e.pictures import small_photo
 from tests.e2e.terminal import Terminal
 from tests.e2e.waiting import eventually, finished, nobody_polls
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "bluemoxon-local"
 FLOW = catalogue(PREFIX)[0]
 BEHIND_OUR_BACK = "behind-Our-Back-1234"

@@ -12,11 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flows import catalogue
 from ops.client import ApiClient
 from ops.paths import ROOT
 from tests.deployed import Deployed
 from tests.e2e.pictures import small_photo
+
+pytestmark = pytest.mark.slow
 
 PREFIX = "bluemoxon-local"
 FLOW = catalogue(PREFIX)[0]

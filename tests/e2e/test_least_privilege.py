@@ -13,6 +13,8 @@ from ops.program_copy import edit
 from tests.e2e.conftest import Deployed
 from tests.e2e.pictures import small_photo
 
+pytestmark = pytest.mark.slow
+
 NEEDS = 'WriteObjects("books/"), '
 
 

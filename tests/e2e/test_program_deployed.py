@@ -78,6 +78,7 @@ def test_a_password_in_the_configuration_is_refused_by_name(deployed: Deployed) 
 
 
 @pytest.mark.parametrize("target", ["flow", "database"])
+@pytest.mark.slow
 def test_targeting_leaves_the_database_alone(deployed: Deployed, target: str) -> None:
     patterns = {"flow": "**WorkerFlow**", "database": "**rds/instance:Instance**"}
     outcome = deployed.operate("up", targets=(patterns[target],))

@@ -16,8 +16,6 @@ from ops.matrix_rows import ROWS, Row
 QUICK = frozenset(
     {
         "a dummy password in the configuration",
-        "forced replace, --ignore-protect",
-        "changed password, --ignore-protect",
         "up --target worker and database, dummy: the incident",
     }
 )

@@ -193,6 +193,7 @@ def test_a_killed_parent_leaves_no_server_behind(tmp_path, killed):
         parent.kill()
 
 
+@pytest.mark.slow
 def test_a_parent_killed_before_the_server_is_up_leaves_nothing_behind(tmp_path):
     code = PARENT.replace("server.start()", "print('starting', flush=True); server.start()")
     with subprocess.Popen(

@@ -49,6 +49,7 @@ def test_the_function_runs_the_digest_that_this_deployment_built(run):
     assert "arn:aws:iam::222222222222:root" in policy["Statement"][0]["Principal"]["AWS"]
 
 
+@pytest.mark.slow
 def test_a_pinned_image_is_deployed_and_nothing_is_built(run):
     outcome = build(run, pinned=PINNED)
     assert outcome.ok, said(outcome)

@@ -365,6 +365,7 @@ def test_telemetry_is_off_before_onnxruntime_is_imported():
     assert in_a_new_process(code).splitlines()[0] == "1"
 
 
+@pytest.mark.slow
 def test_twelve_megapixels_stay_below_a_gigabyte():
     code = (
         "from pathlib import Path; from PIL import Image; import io\n"
