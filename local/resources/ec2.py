@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, Driver, gone, pairs, sync_tags, unpaired
-from local.resources.schema import Failure, Property
+from local.resources.schema import Difference, Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
@@ -137,6 +137,14 @@ class _Rule(Driver):
                 yield Failure(key, f"api error InvalidParameterValue: {error}")
         if known.get("ipProtocol") in ("tcp", "udp") and not {"fromPort", "toPort"} <= given:
             yield Failure("fromPort", "fromPort and toPort are required with tcp and udp")
+
+    def diff(self, aws: Aws, state: Values, new: Values, ignored: Sequence[str] = ()) -> list[Difference]:
+        """Compare; EC2 keeps the kind of a rule's peer, so another kind is another rule (ModifyPlan in the source)."""
+        before, after = ({key for key in self.sources if values.get(key)} for values in (state, new))
+        found = super().diff(aws, state, new, ignored)
+        return [
+            item._replace(replaces=item.replaces or (before != after and item.path in self.sources)) for item in found
+        ]
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """AuthorizeSecurityGroupIngress or -Egress."""

@@ -10,10 +10,21 @@ from tests.engine.runner import play
 from tests.engine.scenario import Scenario, general_scenarios, scenarios
 from tests.engine.transcript import RECORDED, differences, read
 
+#: What `./bmx test` leaves to `--all`: each step of a scenario runs a program in a process of its own.
+LATER = frozenset(
+    {"aliases", "hooks", "hooks_around_making", "imports", "invokes", "program_fails", "provider_fails", "transforms"}
+)
 EVERY = pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
 
 
-@pytest.mark.parametrize("scenario", general_scenarios(), ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(scenario, marks=pytest.mark.slow if scenario.name in LATER else ())
+        for scenario in general_scenarios()
+    ],
+    ids=lambda scenario: scenario.name,
+)
 def test_the_embedded_engine_does_what_the_real_one_did(scenario: Scenario, tmp_path):
     assert differences(read(scenario.name), play(scenario, tmp_path, Embedded)) == []
 

@@ -157,6 +157,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
         Cloud(tmp_path / "file" / ".local").start()
 
 
+@pytest.mark.slow
 def test_a_killed_cloud_leaves_no_database_and_its_folder_is_moved_aside(tmp_path):
     home = tmp_path / ".local"
     with child(keep_a_cloud, home) as (process, said):

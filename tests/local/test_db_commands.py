@@ -263,6 +263,7 @@ def test_rotation_changes_database_and_secret_together(adopted):
 
 
 @pytest.mark.parametrize("edge", ["kill_before", "kill_after"])
+@pytest.mark.slow
 def test_after_a_rotation_that_is_killed_at_any_change_a_repair_makes_the_login_work(adopted, edge):
     killed = 0
     for number in range(1, 9):

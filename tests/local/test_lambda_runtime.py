@@ -322,6 +322,7 @@ def test_time_in_the_process_follows_the_clock_without_a_new_process(cloud):
     assert 9000 < after[3] <= 10_000 and after[4] is True and after[5] == before[5]
 
 
+@pytest.mark.slow
 def test_an_idle_process_is_dropped_after_a_while(cloud, monkeypatch):
     cloud.function("idle", PID)
     pid = cloud.runtime.invoke("idle", b"{}").json()

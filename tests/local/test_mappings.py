@@ -80,6 +80,7 @@ def test_a_message_reaches_a_warm_function_within_a_fifth_of_a_second(cloud):
     assert sorted(delays)[len(delays) // 2] < 0.2, delays
 
 
+@pytest.mark.slow
 def test_idle_pollers_hardly_use_the_processor(cloud):
     worker(cloud, "idle-poller")
     process = psutil.Process()

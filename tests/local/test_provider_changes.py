@@ -368,3 +368,14 @@ def test_an_imported_instance_would_go_without_a_snapshot_and_with_its_backups(p
     assert (found.outputs["skipFinalSnapshot"], found.outputs["deleteAutomatedBackups"]) == (True, True)
     kept = {**plain, "skipFinalSnapshot": False, "deleteAutomatedBackups": False}
     assert providing.diff(found, kept).detailed.keys() == {"skipFinalSnapshot", "deleteAutomatedBackups"}
+
+
+def test_a_security_group_rule_with_another_kind_of_peer_is_another_rule(providing: Providing):
+    group = providing.create("aws:ec2/securityGroup:SecurityGroup", {"name": "g", "description": "d"})
+    port = {"ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432, "securityGroupId": group.id}
+    rule = providing.create(
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", {**port, "cidrIpv4": "10.0.0.0/8"}
+    )
+    assert providing.diff(rule, {**port, "cidrIpv4": "10.1.0.0/16"}).detailed == {"cidrIpv4": "UPDATE"}
+    peer = providing.diff(rule, {**port, "referencedSecurityGroupId": group.id}).detailed
+    assert peer == {"cidrIpv4": "DELETE_REPLACE", "referencedSecurityGroupId": "ADD_REPLACE"}

@@ -43,6 +43,7 @@ def test_no_program_violates_a_mandatory_rule(shown, stack):
     assert set(answers) == ({"import-ends"} if stack == "staging" else set())
 
 
+@pytest.mark.slow
 def test_a_preview_of_the_first_deployment_violates_nothing_though_little_is_known_yet(shown):
     preview = shown("local", "preview")
     assert found(preview.resources, preview.outputs) == {}

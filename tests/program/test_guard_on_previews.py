@@ -58,7 +58,9 @@ def test_a_preview_that_the_program_ended_is_refused(run):
     assert {finding.rule for finding in judged(run.preview()).refused} == {"preview-failed"}
 
 
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize(
+    "stack", [pytest.param(stack, marks=pytest.mark.slow if stack == "staging" else ()) for stack in STACKS]
+)
 def test_the_first_deployment_of_the_real_program_passes(stack, tmp_path):
     with harness(stack, tmp_path) as first:
         # What `pulumi stack export` says of a new stack; staging takes its database in, which needs it.

@@ -89,6 +89,7 @@ def test_the_contracts_secret_says_where_the_credentials_lie_and_holds_none():
     assert made.of(SECRET)["database-secret"].inputs["name"] == "bluemoxon-local/database"
 
 
+@pytest.mark.slow
 def test_tls_is_forced_and_asked_for_unless_the_declaration_says_otherwise(tmp_path):
     with harness("local", tmp_path, after=deployed("local")) as run:
         database = json.loads(run.config["bluemoxon:database"])
@@ -113,7 +114,7 @@ def test_the_lists_of_ignored_and_refused_properties_are_disjoint():
     assert set(IGNORED).isdisjoint(REFUSED)
 
 
-@pytest.mark.parametrize("kind", ["preview", "up"])
+@pytest.mark.parametrize("kind", [pytest.param("preview", marks=pytest.mark.slow), "up"])
 def test_another_master_user_is_refused_with_the_sentence_and_nothing_is_touched(tmp_path, kind):
     with harness("local", tmp_path, after=deployed("local")) as run:
         database = json.loads(run.config["bluemoxon:database"])
@@ -133,6 +134,7 @@ def test_a_forced_replacement_is_refused_before_anything_is_made(tmp_path):
         assert [name for _, name in run.provider.changes() if name == "database-instance"] == []
 
 
+@pytest.mark.slow
 def test_a_forced_replacement_is_refused_by_protection_too(tmp_path):
     with harness("local", tmp_path, after=deployed("local")) as run:
         outcome = run.preview(replace=(URN,))

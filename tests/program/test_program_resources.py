@@ -416,6 +416,7 @@ def test_the_database_is_reached_from_the_functions_on_its_port_and_from_nowhere
         assert "ingress" not in group.inputs
 
 
+@pytest.mark.slow
 def test_a_preview_of_an_unchanged_program_elsewhere_changes_nothing(tmp_path):
     project = copy_of_the_program(tmp_path / "copy")
     with harness("local", tmp_path, project, after=deployed("local")) as run:
@@ -424,6 +425,7 @@ def test_a_preview_of_an_unchanged_program_elsewhere_changes_nothing(tmp_path):
         assert steps(outcome) == []
 
 
+@pytest.mark.slow
 def test_another_timeout_changes_exactly_what_carries_a_number_derived_from_it(tmp_path):
     project = copy_of_the_program(tmp_path / "copy")
     flow = flows.catalogue("bluemoxon-local")[0]
