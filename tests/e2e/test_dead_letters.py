@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from ops.client import ApiClient
 from ops.paths import ROOT
 from tests.deployed import Deployed
 from tests.e2e.pictures import small_photo
+from tests.e2e.waiting import nobody_polls
 
 pytestmark = pytest.mark.slow
 
@@ -78,9 +80,7 @@ class Queues:
 
     def dead_letters(self) -> int:
         """How many lie in the dead-letter queue, hidden ones too."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.sqs.get_queue_attributes(QueueUrl=self.dead, AttributeNames=names)["Attributes"]
-        return sum(int(found[name]) for name in names)
+        return waiting(self.sqs, self.dead)
 
     def reports(self) -> int:
         """How many invocations of the worker have ended and been written down."""
@@ -148,6 +148,47 @@ def test_a_dead_letter_is_shown_with_its_reason_and_its_job_completes_once_the_c
     assert entry["who"] == deployed.cloud.client("sts").get_caller_identity()["Arn"]
     assert (entry["what"], entry["flow"], entry["stack"]) == ("dead_letters.redrive", FLOW.key, "local")
     assert began < datetime.fromisoformat(entry["when"]) < datetime.now(UTC)
+
+
+def test_an_interrupted_redrive_says_what_went_and_loses_none(deployed: Deployed) -> None:
+    flow = next(each for each in catalogue(PREFIX) if each.key == "analysis")
+    sqs = deployed.cloud.client("sqs")
+    dead, queue = (
+        sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        for name in (flow.dead_letter_queue_name(PREFIX), flow.queue_name(PREFIX))
+    )
+    with nobody_polls(deployed.handle, flow.function_name(PREFIX)):
+        for number in range(8):
+            sqs.send_message(QueueUrl=dead, MessageBody=json.dumps({"job_id": f"interrupted-{number}"}))
+        before, lying = waiting(sqs, queue), waiting(sqs, dead)
+        process = subprocess.Popen(
+            [str(ROOT / "bmx"), "dlq", "redrive", "--flow", flow.key, "--yes", "--rate", "1"],
+            env=os.environ | {"BMX_HOME": str(deployed.cloud.home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+        went = int(said.splitlines()[-1].removesuffix(" redriven"))
+        assert "1: " in first
+        assert process.returncode == 130
+        assert 1 <= went < lying
+        # A letter may lie in both queues when the command ends between sending and deleting it; none lies in neither.
+        assert waiting(sqs, queue) - before >= went
+        assert waiting(sqs, queue) - before + waiting(sqs, dead) >= lying
+        for url in (queue, dead):
+            with suppress(sqs.exceptions.PurgeQueueInProgress):
+                sqs.purge_queue(QueueUrl=url)
+
+
+def waiting(sqs: Any, url: str) -> int:
+    """How many messages lie in a queue, hidden ones too."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(found[name]) for name in names)
 
 
 def entries(deployed: Deployed, message_id: str) -> list[dict[str, Any]]:
