@@ -12,7 +12,19 @@ from tests.engine.transcript import RECORDED, differences, read
 
 #: What `./bmx test` leaves to `--all`: each step of a scenario runs a program in a process of its own.
 LATER = frozenset(
-    {"aliases", "hooks", "hooks_around_making", "imports", "invokes", "program_fails", "provider_fails", "transforms"}
+    {
+        "aliases",
+        "hooks",
+        "hooks_around_making",
+        "imports",
+        "invokes",
+        "program_fails",
+        "provider_fails",
+        "refresh",
+        "replace_on_changes",
+        "retain",
+        "transforms",
+    }
 )
 EVERY = pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
 

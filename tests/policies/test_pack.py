@@ -75,6 +75,7 @@ def test_a_secret_value_is_judged_and_never_told(pack):
     assert CANARY not in str(only)
 
 
+@pytest.mark.slow
 def test_the_real_program_passes_through_the_real_protocol(pack, shown):
     local = shown("local")
     found = [d for each in local.inputs for d in pack.Analyze(each).diagnostics]

@@ -59,7 +59,7 @@ def test_a_preview_that_the_program_ended_is_refused(run):
 
 
 @pytest.mark.parametrize(
-    "stack", [pytest.param(stack, marks=pytest.mark.slow if stack == "staging" else ()) for stack in STACKS]
+    "stack", [pytest.param(stack, marks=pytest.mark.slow if stack != "local" else ()) for stack in STACKS]
 )
 def test_the_first_deployment_of_the_real_program_passes(stack, tmp_path):
     with harness(stack, tmp_path) as first:

@@ -33,6 +33,7 @@ def build(run, **arguments):
     return run.up(ok=None)
 
 
+@pytest.mark.slow
 def test_the_function_runs_the_digest_that_this_deployment_built(run):
     outcome = build(run, pullAccounts=["222222222222"])
     assert outcome.ok, said(outcome)
