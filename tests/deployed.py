@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -24,7 +24,10 @@ from ops.stacks import StackHandle, stack
 
 @dataclass
 class Deployed:
-    """A cloud with a changeable copy of the program deployed to it; `decided` permissions were asked for meanwhile."""
+    """A cloud with a changeable copy of the program deployed to it; `decided` permissions were asked for meanwhile.
+
+    In `elsewhere` lie the decisions, by number, that were taken while another program than the project's was deployed.
+    """
 
     cloud: Cloud
     project: Path
@@ -32,6 +35,16 @@ class Deployed:
     worker_image: str
     outcome: Outcome
     decided: int = 0
+    elsewhere: list[range] = field(default_factory=list)
+
+    @contextmanager
+    def with_another_program(self) -> Iterator[None]:
+        """Note that what is decided in the block is not asked for under the program's own grants."""
+        began = len(self.cloud.iam.decisions)
+        try:
+            yield
+        finally:
+            self.elsewhere.append(range(began, len(self.cloud.iam.decisions)))
 
     def operate(self, kind: str, *overrides: str, **options: object) -> Outcome:
         return self.stack.run(Options(kind=kind, **options), overrides)  # type: ignore[arg-type]

@@ -26,11 +26,12 @@ FLOWS = len(catalogue("bluemoxon-local"))
 
 @pytest.fixture(scope="module")
 def seventh(deployed: Deployed) -> Iterator[None]:
-    edit(deployed.project, "flows.py", MARK, ENTRY + MARK)
-    assert deployed.operate("up").ok
-    yield
-    edit(deployed.project, "flows.py", ENTRY + MARK, MARK)
-    assert deployed.operate("up").ok
+    with deployed.with_another_program():
+        edit(deployed.project, "flows.py", MARK, ENTRY + MARK)
+        assert deployed.operate("up").ok
+        yield
+        edit(deployed.project, "flows.py", ENTRY + MARK, MARK)
+        assert deployed.operate("up").ok
 
 
 @pytest.mark.usefixtures("seventh")

@@ -95,11 +95,13 @@ def run(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Run:
             steps[name] = error
     time.sleep(2)  # logs are delivered behind the invocations
     decisions = record.decisions
+    other = {number for numbers in deployed.elsewhere for number in numbers}
+    own = [decision for number, decision in enumerate(decisions) if number not in other]
     # What a function has read in an earlier test it does not read again, so uses are those of the whole session.
     return Run(
         grants=granted_to_roles(deployed.cloud.client("iam"))
         | to_services(granted_to_services(resource_policies(deployed))),
-        used=uses(decisions, allowed=True),
+        used=uses(own, allowed=True),
         denied=uses(decisions[: deployed.decided] + decisions[before:], allowed=False),
         steps=steps,
     )
