@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,8 @@ def _side_by_side(commands: Sequence[Sequence[str]]) -> list[int]:
     The first writes to the terminal as it goes on, the others once it has ended.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    # A shell has what it starts with "&" ignore Ctrl-C, and so would every process that the tests send one to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as stack:
         behind = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands[1:]]
         running = [

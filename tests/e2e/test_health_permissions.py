@@ -87,6 +87,7 @@ def hold(now: Any, before: Any, key: str, action: str) -> None:
         assert now["checks"][check]["status"] == "healthy", now["checks"][check]
 
 
+@pytest.mark.slow
 def test_every_inspect_action_is_missed_by_name_on_every_queue_and_function(
     deployed: Deployed, look: Callable[[], Any]
 ) -> None:

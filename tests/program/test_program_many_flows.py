@@ -37,6 +37,7 @@ def made_with(further: int, tmp_path: Path) -> dict[tuple[str, str], ResourceSta
         return {(state.type, state.name): state for state in run.store.resources()}
 
 
+@pytest.mark.slow
 def test_a_seventh_flow_takes_one_entry_in_the_catalogue(tmp_path: Path):
     made = made_with(1, tmp_path)
     api = made[FUNCTION, "api"].inputs

@@ -34,6 +34,7 @@ def outcome():
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", SAMPLES, ids=by_name)
 def test_every_sample_ends_as_its_listing_says(sample, outcome):
     made = outcome(sample)
@@ -45,11 +46,13 @@ def test_every_sample_ends_as_its_listing_says(sample, outcome):
         assert made.ground == sample.ground
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", RENDERED, ids=by_name)
 def test_a_matte_covers_its_true_mask(sample, outcome):
     assert iou(sample, outcome) >= LEAST
 
 
+@pytest.mark.slow
 def test_the_mattes_agree_with_the_true_masks_on_average(outcome):
     values = {sample.name: iou(sample, outcome) for sample in RENDERED}
     assert np.mean(list(values.values())) >= LEAST_MEAN, values
