@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,8 @@ from local.attach import CloudInfo, CloudNotRunning, attach
 from local.engine import StateStore
 from ops.errors import UserError
 from ops.local_stack import STACK
-from ops.paths import HOME, ROOT
+from ops.paths import HOME
+from ops.pulumi_cli import pulumi
 
 LOCAL = STACK
 OUTPUT_SECONDS = 120
@@ -143,23 +142,11 @@ def _remembered(make: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _outputs(name: str) -> Mapping[str, Any]:
-    pulumi = shutil.which("pulumi")
-    if pulumi is None:
-        raise UserError(
-            f"The stack {name} is on AWS, and its outputs are read by the Pulumi CLI, which is not on the PATH.",
-            "Install the CLI and log in to the state's backend; without --stack the command means the local stack.",
-        )
-    # "=" keeps a name that begins with a dash from being read as an option.
-    command = [pulumi, "stack", "output", "--json", "--non-interactive", f"--stack={name}"]
+    done = pulumi(["stack", "output", "--json"], name, capture=True, seconds=OUTPUT_SECONDS)
+    if done.code:
+        raise UserError(f"The outputs of the stack {name} cannot be read; see the lines above.", exit_code=1)
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=OUTPUT_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(f"pulumi stack output --stack {name}: {error}", exit_code=1) from error
-    if done.returncode != 0:
-        words = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise UserError(f"The outputs of the stack {name} cannot be read: {words}", exit_code=1)
-    try:
-        outputs = json.loads(done.stdout)
+        outputs = json.loads(done.output)
     except ValueError as error:
         raise UserError(f"pulumi stack output --stack {name} printed no JSON: {error}", exit_code=1) from error
     if not isinstance(outputs, dict):

@@ -73,16 +73,13 @@ class Queues:
                 answer = self._sqs().send_message_batch(QueueUrl=self._url(queue_name), Entries=entries)  # type: ignore[arg-type]
             except (BotoCoreError, ClientError) as error:
                 self._urls.pop(queue_name, None)
-                raise QueueError(f"no message could be sent to the queue {queue_name}: {_words(error)}") from error
+                raise QueueError(_lost(len(waiting), len(bodies), queue_name, _words(error))) from error
             refused = answer.get("Failed", [])
             if not refused:
                 return
             waiting = {each["Id"]: waiting[each["Id"]] for each in refused}
             failed = [each["Code"] for each in refused]
-        raise QueueError(
-            f"{len(failed)} of {len(bodies)} messages could not be sent to the queue {queue_name}: "
-            f"{', '.join(sorted(set(failed)))}"
-        )
+        raise QueueError(_lost(len(failed), len(bodies), queue_name, ", ".join(sorted(set(failed)))))
 
     def _sqs(self) -> SQSClient:
         if self._client is None:
@@ -99,6 +96,10 @@ class Queues:
 
 def _text(body: Mapping[str, Any]) -> str:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+
+
+def _lost(count: int, of: int, queue_name: str, why: str) -> str:
+    return f"{count} of {of} messages could not be sent to the queue {queue_name}: {why}"
 
 
 def _words(error: Exception) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.errors import UserError
-from ops.pipeline.cli import pulumi
+from ops.pulumi_cli import pulumi
 
 IN_SYNC, DRIFTED, NOT_LOOKED_AT = 0, 1, 2
 UNEXPECTED_CHANGES = 7

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.cli_options import complain
 from ops.errors import UserError
-from ops.pipeline.cli import PACK, pulumi
+from ops.pulumi_cli import PACK, pulumi
 
 
 def preview(stack: str, out: Path, state: Path | None) -> int:
@@ -28,11 +28,11 @@ def preview(stack: str, out: Path, state: Path | None) -> int:
         if exported.code:
             raise UserError(f"The state of {stack} cannot be read; see the lines above.", exit_code=exported.code)
         state.write_text(exported.output, encoding="utf-8")
-    done = pulumi(["preview", "--json", *PACK], stack, capture=True)
+    done = pulumi(["preview", "--json", PACK], stack, capture=True)
     digest = _digest(done.output, stack, done.code)
     if done.code and not _names_an_error(digest):
         complain(f"the preview of {stack} ended with {done.code} and names no error; once more, in words:")
-        pulumi(["preview", *PACK], stack)
+        pulumi(["preview", PACK], stack)
         words = f"pulumi preview ended with exit code {done.code}: a policy was violated, or the job's log says what"
         digest.setdefault("diagnostics", []).append({"severity": "error", "message": words})
     out.write_text(json.dumps(digest, indent=1), encoding="utf-8")
@@ -41,7 +41,7 @@ def preview(stack: str, out: Path, state: Path | None) -> int:
 
 def up(stack: str) -> int:
     """Deploy under the policy pack; end as the CLI ended."""
-    return pulumi(["up", "--yes", *PACK], stack).code
+    return pulumi(["up", "--yes", PACK], stack).code
 
 
 def _digest(text: str, stack: str, code: int) -> dict[str, Any]:

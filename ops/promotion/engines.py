@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,11 +13,9 @@ from local.engine import Options, Outcome, StateStore
 from ops.errors import UserError
 from ops.guard import Preview, parse_preview
 from ops.paths import HOME, ROOT
-from ops.promotion.checkout import PACK
 from ops.promotion.stack_file import set_artefacts
+from ops.pulumi_cli import PACK, Done, pulumi
 from ops.stacks import LOCAL, StackHandle, stack
-
-_CLI_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -104,18 +100,10 @@ class Embedded:
 
 
 class PulumiCli:
-    """The Pulumi CLI, started from lists of arguments.
+    """The Pulumi CLI, for a stack as it knows it."""
 
-    Parameters
-    ----------
-    name
-        The stack, as the CLI knows it.
-    pack
-        Folder of the policy pack.
-    """
-
-    def __init__(self, name: str, pack: Path) -> None:
-        self._name, self._pack = name, pack
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def preview(self, plan: Plan, *, refresh: bool = False) -> Preview:
         """Show what a deployment would do; with `refresh` reality is read first.
@@ -126,13 +114,13 @@ class PulumiCli:
             The CLI gave no whole preview.
         """
         extra = ["--refresh", "--expect-no-changes"] if refresh else []
-        done = self._cli(plan, "preview", "--json", *extra, f"--policy-pack={self._pack}", *_excluded(plan))
-        if not done.stdout.strip():
-            raise UserError(f"pulumi preview of {self._name}: {_words(done)}", exit_code=1)
-        preview = parse_preview(done.stdout, f"the preview of {self._name}")
+        done = self._cli(plan, "preview", "--json", *extra, PACK, *_excluded(plan), capture=True)
+        if not done.output.strip():
+            raise self._ended("preview", done)
+        preview = parse_preview(done.output, f"the preview of {self._name}")
         # --expect-no-changes ends with an error of its own where there are some; any other is not to be passed over.
-        if done.returncode and not preview.errors and not any(step.changes_it for step in preview.steps):
-            raise UserError(f"pulumi preview of {self._name}: {_words(done)}", exit_code=1)
+        if done.code and not preview.errors and not any(step.changes_it for step in preview.steps):
+            raise self._ended("preview", done)
         return preview
 
     def up(self, plan: Plan) -> None:
@@ -143,9 +131,9 @@ class PulumiCli:
         UserError
             It failed.
         """
-        done = self._cli(plan, "up", "--yes", f"--policy-pack={self._pack}", *_excluded(plan))
-        if done.returncode:
-            raise UserError(f"The deployment of {self._name} failed: {_words(done)}", exit_code=1)
+        done = self._cli(plan, "up", "--yes", PACK, *_excluded(plan))
+        if done.code:
+            raise self._ended("up", done)
 
     def last_update(self) -> datetime:
         """Say when the last update began.
@@ -155,11 +143,11 @@ class PulumiCli:
         UserError
             There was none, or it did not succeed.
         """
-        done = self._cli(Plan(ROOT), "stack", "history", "--json", "--page-size=20")
-        if done.returncode:
-            raise UserError(f"pulumi stack history of {self._name}: {_words(done)}", exit_code=1)
+        done = pulumi(["stack", "history", "--json", "--page-size=20"], self._name, capture=True)
+        if done.code:
+            raise self._ended("stack history", done)
         try:
-            updates = [each for each in json.loads(done.stdout) if each["kind"] == "update"]
+            updates = [each for each in json.loads(done.output) if each["kind"] == "update"]
             last = updates[0]
             result, began = last["result"], datetime.fromisoformat(last["startTime"])
         except (ValueError, KeyError, TypeError) as error:
@@ -170,23 +158,15 @@ class PulumiCli:
             raise _unfinished(self._name)
         return began
 
-    def _cli(self, plan: Plan, *arguments: str) -> subprocess.CompletedProcess[str]:
-        pulumi = shutil.which("pulumi")
-        if pulumi is None:
-            raise UserError(
-                f"The stack {self._name} is on AWS, and the Pulumi CLI is not on the PATH.",
-                "Install the CLI and log in to the state's backend.",
-            )
+    def _cli(self, plan: Plan, *operation: str, capture: bool = False) -> Done:
         if plan.artefacts is not None:
             set_artefacts(plan.folder / f"Pulumi.{self._name}.yaml", plan.artefacts)
-        # "=" keeps a name that begins with a dash from being read as an option.
-        command = [pulumi, *arguments, "--non-interactive", f"--stack={self._name}"]
-        try:
-            return subprocess.run(
-                command, cwd=plan.folder, capture_output=True, text=True, timeout=_CLI_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UserError(f"pulumi {arguments[0]} of {self._name}: {error}", exit_code=1) from error
+        return pulumi(operation, self._name, capture=capture, folder=plan.folder)
+
+    def _ended(self, operation: str, done: Done) -> UserError:
+        return UserError(
+            f"pulumi {operation} of {self._name} ended with {done.code}; see the lines above.", exit_code=1
+        )
 
 
 @dataclass(frozen=True)
@@ -218,7 +198,7 @@ def place(name: str) -> Place:
         There is no such stack, or nothing that could reach it.
     """
     handle = stack(name)
-    return Place(handle, _embedded() if name == LOCAL else PulumiCli(name, ROOT / PACK), lambda: stack(name))
+    return Place(handle, _embedded() if name == LOCAL else PulumiCli(name), lambda: stack(name))
 
 
 def _embedded() -> Embedded:
@@ -242,10 +222,6 @@ def _overrides(plan: Plan) -> list[str]:
 
 def _excluded(plan: Plan) -> list[str]:
     return [f"--exclude={pattern}" for pattern in plan.excludes]
-
-
-def _words(done: subprocess.CompletedProcess[str]) -> str:
-    return " ".join(done.stderr.split())[-2000:] or f"exit code {done.returncode}"
 
 
 def _unfinished(name: str) -> UserError:

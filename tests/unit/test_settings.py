@@ -11,7 +11,7 @@ import yaml
 from pulumi.runtime import config as runtime_config
 
 import settings
-from components.artefact import ImageArtefact
+from components.artefact import Build, BuildArtefact, ImageArtefact
 from components.database import Managed
 from settings import Settings, parse
 
@@ -144,6 +144,21 @@ def test_tls_may_be_off_only_on_ones_own_machine():
     assert taken.force_tls is False
     changed = {"database": off, "environment": "prod", "prefix": "bluemoxon-prod"}
     assert "database.forceTls may be false only in the environment 'local'" in refusal(changed, stack="prod")
+
+
+@pytest.mark.parametrize("stack", ["local", "prod"])
+def test_images_are_built_in_staging_alone(stack):
+    given = {
+        "environment": stack,
+        "prefix": f"bluemoxon-{stack}",
+        "database": EXTERNAL,
+        "artefacts": {"image_processing": {"build": {}}},
+    }
+    said = refusal(given, stack)
+    assert "artefacts.image_processing.build is for the environment 'staging' alone" in said
+    assert f"./bmx promote staging {stack}" in said
+    staging = {**GIVEN, **given, "environment": "staging", "prefix": "bluemoxon-staging"}
+    assert parse(texts(staging), "staging").artefact("image_processing") == BuildArtefact(build=Build())
 
 
 def test_code_that_is_not_configured_is_none():

@@ -11,7 +11,7 @@ from ops.guard import judge, parse_preview
 from ops.paths import ROOT
 from tests.unit.guard.plans import ROLE, preview, step, urn
 
-PACK = ["--policy-pack", str(ROOT / "policies")]
+PACK = [f"--policy-pack={ROOT / 'policies'}"]
 PLAIN = preview(step("create", ROLE))
 LOOKED = {"steps": [], "changeSummary": {"same": 41}, "duration": 1}
 

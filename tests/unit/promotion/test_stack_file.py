@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ops.errors import UserError
-from ops.promotion.stack_file import artefacts_of, edited, set_artefacts
+from ops.promotion.stack_file import artefacts_of, edited, pinned, set_artefacts
 
 ROOT = Path(__file__).parents[3]
 IMAGE = "registry/worker@sha256:" + "3" * 64
@@ -65,3 +65,17 @@ def test_a_file_without_artefacts_is_refused(file, text, words):
 def test_a_stack_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"Pulumi\.qa\.yaml cannot be read"):
         artefacts_of(tmp_path / "Pulumi.qa.yaml")
+
+
+def test_a_build_stays_a_build_of_exactly_the_digest_that_was_proven(file):
+    made = file("config:\n  p:artefacts:\n    one:\n      build:\n        pullAccounts: ['2']\n    two: {image: a}\n")
+    proven = {"one": {"image": IMAGE}, "two": {"image": IMAGE}, "three": {"zip": {"sha256": "s"}}}
+    assert pinned(made, proven) == {
+        "one": {"build": {"pullAccounts": ["2"], "pinned": "sha256:" + "3" * 64}},
+        "two": {"image": IMAGE},
+        "three": {"zip": {"sha256": "s"}},
+    }
+
+
+def test_a_file_without_artefacts_pins_none(file):
+    assert pinned(file("config: {}\n"), {"one": {"image": IMAGE}}) == {"one": {"image": IMAGE}}
