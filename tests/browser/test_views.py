@@ -96,6 +96,7 @@ def test_at_390_pixels_nothing_scrolls_sideways(visit: Open) -> None:
     assert len(set(tops)) > 1, "the row did not become a card"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOTS)
 def test_a_picture_is_made_of_each_tab(visit: Open, name: str, tmp_path: Path) -> None:
     tab, scheme, width = SHOTS[name]

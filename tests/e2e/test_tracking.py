@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.deployed import Deployed
 
 
+@pytest.mark.slow
 def test_the_schedule_sends_one_message_a_book_and_the_worker_takes_each(deployed: Deployed) -> None:
     api, logs = deployed.api("tracking"), deployed.cloud.client("logs")
     for number in range(12):

@@ -114,6 +114,7 @@ def test_the_handler_answers_under_the_runtime_client(image):
         api.close()
 
 
+@pytest.mark.slow
 def test_a_photograph_is_cut_out_with_what_is_in_the_image_alone(image):
     sample = next(found for found in catalogue.load() if found.name == "red_cloth_on_grey")
     code = (

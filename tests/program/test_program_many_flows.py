@@ -65,7 +65,7 @@ def test_a_seventh_flow_takes_one_entry_in_the_catalogue(tmp_path: Path):
     assert ':function:bluemoxon-local-further-0"' in granted
 
 
-@pytest.mark.parametrize("number", [6, 25])
+@pytest.mark.parametrize("number", [6, pytest.param(25, marks=pytest.mark.slow)])
 def test_variables_and_policies_of_the_api_hold_this_many_flows(number: int):
     prefix, arn = "bluemoxon-staging", "arn:aws:{}:us-west-2:123456789012:{}"
     variables: dict[str, str] = {}

@@ -323,7 +323,8 @@ def rembg_session():
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", ["red_cloth_on_grey", pytest.param("open_on_walnut", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["red_cloth_on_grey", "open_on_walnut"])
 def test_the_mask_is_rembgs(name, rembg_session):
     picture = Image.open(catalogue.HERE / "rendered" / f"{name}.jpg")
     theirs = np.asarray(rembg_session.predict(picture)[0])

@@ -212,6 +212,7 @@ def test_the_evaluator_as_it_is_fails_no_case(monkeypatch: pytest.MonkeyPatch) -
     assert first_failure(copy.deepcopy(TREE), monkeypatch) is None
 
 
+@pytest.mark.slow
 def test_no_rule_is_without_a_mutant() -> None:
     changed = {where for index, (_, where) in enumerate(nodes(TREE)) if any(index == m.node for m in mutants())}
     rules = {node.name for node in TREE.body if isinstance(node, ast.FunctionDef)}
