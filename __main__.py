@@ -52,7 +52,9 @@ def program() -> None:
     settings.refuse_stray_artefacts(flow.code for flow in flows)
 
     alarms = Alarms("alarms", f"{prefix}-alarms", settings.alarm_emails)
-    database = Database("database", prefix, settings.database, network)
+    database = Database(
+        "database", prefix, settings.database, network, rotate=f"./bmx db rotate --stack {settings.environment}"
+    )
     images = ImageStore("images", f"{prefix}-images", cdn_url=settings.images_cdn_url)
     keys = ApiKeys("api-keys", f"{prefix}/api-keys")
     platform = Platform(

@@ -159,6 +159,8 @@ class Database(pulumi.ComponentResource):
         Which of the three modes, with its values; never inferred.
     network
         Where a new instance and its clients lie.
+    rotate
+        The command that changes the password properly, told to whoever is refused.
     """
 
     def __init__(
@@ -167,10 +169,12 @@ class Database(pulumi.ComponentResource):
         prefix: str,
         database: Managed | Adopted | External,
         network: Network,
+        *,
+        rotate: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("worker-flows:index:Database", name, {}, opts)
-        self._name, self._prefix, self._network = name, prefix, network
+        self._name, self._prefix, self._network, self._rotate = name, prefix, network, rotate
         self._child = pulumi.ResourceOptions(parent=self)
         self._tls = True
         self.clients = self._clients()
@@ -215,11 +219,7 @@ class Database(pulumi.ComponentResource):
         subnets = aws.rds.SubnetGroup(
             f"{self._name}-subnets", name=identifier, subnet_ids=self._network.subnet_ids, opts=self._child
         )
-        lock = CredentialLock(
-            self._name,
-            f"RDS owns it; aws rds modify-db-instance --db-instance-identifier {identifier} "
-            "--rotate-master-user-password --apply-immediately",
-        )
+        lock = CredentialLock(self._name, f"RDS owns it; {self._rotate}")
         instance = self._instance(
             database,
             identifier,
@@ -236,8 +236,8 @@ class Database(pulumi.ComponentResource):
     def _adopt(self, database: Adopted) -> None:
         lock = CredentialLock(
             self._name,
-            f"its owner changes it in the database {database.identifier!r} and in the secret {database.secret_name!r} "
-            "together (aws rds modify-db-instance, aws secretsmanager put-secret-value) and then proves a login.",
+            f"it has to change in the database {database.identifier!r} and in the secret {database.secret_name!r} "
+            f"together, and a login be proven; {self._rotate}",
         )
         importing = database.importing
         instance = self._instance(

@@ -31,7 +31,8 @@ from components.refused import RefusedError
 
 try:
     settings = configuration.load()
-    database = Database("database", settings.prefix, settings.database, settings.network)
+    rotate = f"./bmx db rotate --stack {settings.environment}"
+    database = Database("database", settings.prefix, settings.database, settings.network, rotate=rotate)
     tags = {"secret": database.secret_arn, "version": settings.version}
     after = pulumi.ResourceOptions(depends_on=database.ready)
     aws.sqs.Queue("worker", name=f"{settings.prefix}-worker", tags=tags, opts=after)

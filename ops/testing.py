@@ -25,7 +25,7 @@ LINTERS: dict[str, list[str]] = {
     "ruff": ["ruff", "check", "--quiet", "."],
     "ruff format": ["ruff", "format", "--check", "--quiet", "."],
     "import-linter": ["lint-imports", "--no-logo"],
-    "mypy": ["mypy", "--no-error-summary", "."],
+    "mypy": ["mypy", "--no-error-summary", "--num-workers=2", "."],
 }
 
 
@@ -90,7 +90,7 @@ def _script(command: list[str]) -> list[str]:
 def _pytest(chosen: Sequence[str], report: Path, *, workers: int) -> list[str]:
     """Return the command for some suites; each worker that looks at a cloud deploys one of its own."""
     command = [sys.executable, "-m", "pytest", *(f"tests/{name}" for name in chosen), f"--junitxml={report}"]
-    return [*command, f"--numprocesses={workers}", "--dist=loadfile", "--quiet"]
+    return [*command, f"--numprocesses={workers}", "--quiet"]
 
 
 def _side_by_side(commands: Sequence[Sequence[str]]) -> list[int]:

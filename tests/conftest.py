@@ -1,4 +1,4 @@
-"""The one cloud of a session, for the suites that look at what is deployed: `e2e` and `browser` share it.
+"""What the suites share: who runs which file, and the one cloud of a session that `e2e` and `browser` look at.
 
 Imported where it is used: most suites need nothing of it.
 """
@@ -6,12 +6,30 @@ Imported where it is used: most suites need nothing of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
+
     from tests.deployed import Deployed
+
+ONE_DEPLOYMENT = frozenset(f"tests/program/test_program_{part}.py" for part in ("database", "grants", "resources"))
+"""Files that look at `tests.program.stacks.deployed`, which costs each process that asks the deployment of a stack."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Give each file to one worker, and all that look at the same deployments to the same one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrDeployment(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "one deployment" if file in ONE_DEPLOYMENT else file
+
+    return ByFileOrDeployment(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -28,16 +28,19 @@ def results(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {result.photo.path.name: result for result in done}
 
 
+@pytest.mark.slow
 def test_every_sample_ends_as_it_must(results: dict[str, runs.Result]) -> None:
     assert {name: r.state for name, r in results.items()} == {name: r.photo.expect for name, r in results.items()}
 
 
+@pytest.mark.slow
 def test_the_two_bad_samples_say_why(results: dict[str, runs.Result]) -> None:
     failed = [result for result in results.values() if result.state == "failed"]
     assert len(failed) == 2
     assert all(result.reason for result in failed)
 
 
+@pytest.mark.slow
 def test_the_masks_agree_with_the_truth(results: dict[str, runs.Result]) -> None:
     mean = runs.mean_iou(list(results.values()))
     assert mean is not None

@@ -69,9 +69,9 @@ class PulumiCli:
             plugin = plugins / f"pulumi-resource-{package}"
             plugin.write_text("#!/bin/sh\nexit 1\n")
             plugin.chmod(0o755)
-        self._environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
-        self._environment |= {
-            "PATH": f"{plugins}{os.pathsep}{self._environment['PATH']}",
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_"))}
+        self.environment |= {
+            "PATH": f"{plugins}{os.pathsep}{self.environment['PATH']}",
             "PULUMI_HOME": str(self._home),
             "PULUMI_BACKEND_URL": (self._home / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
@@ -135,7 +135,7 @@ class PulumiCli:
         process = subprocess.Popen(
             [self._binary, *command],
             cwd=self.project,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -153,7 +153,7 @@ class PulumiCli:
         done = subprocess.run(
             [self._binary, *arguments],
             cwd=self.project,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=120,

@@ -16,6 +16,7 @@ LATER = frozenset(
         "aliases",
         "hooks",
         "hooks_around_making",
+        "ignore_changes",
         "imports",
         "invokes",
         "program_fails",
@@ -23,7 +24,9 @@ LATER = frozenset(
         "refresh",
         "replace_on_changes",
         "retain",
+        "targets_need_dependencies",
         "transforms",
+        "unknowns",
     }
 )
 EVERY = pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)

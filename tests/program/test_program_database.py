@@ -122,7 +122,7 @@ def test_another_master_user_is_refused_with_the_sentence_and_nothing_is_touched
         outcome = run.preview() if kind == "preview" else run.up(ok=None, ignore_protect=True)
         assert not outcome.ok
         assert "would change username, and with it the credential" in said(outcome)
-        assert "--rotate-master-user-password" in said(outcome)
+        assert "RDS owns it; ./bmx db rotate --stack local" in said(outcome)
         assert ("Update", "database-instance") not in run.provider.changes()
 
 

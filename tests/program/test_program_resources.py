@@ -172,11 +172,16 @@ def test_every_function_is_traced_in_the_vpc_and_logs_to_a_group_that_forgets(st
 
 
 @every_stack
-def test_an_image_is_named_by_digest_in_the_accounts_own_registry_or_in_full(stack):
+def test_an_image_is_named_by_digest_where_it_was_built_or_in_the_accounts_own_registry_or_in_full(stack):
     image = deployed(stack).inputs(FUNCTION, "image_processing-function")["imageUri"]
     host, _, reference = image.partition("/")
-    # The recording provider's account; no stack's file names a registry.
-    assert host == ("127.0.0.1" if stack == "local" else "123456789012.dkr.ecr.us-west-2.amazonaws.com")
+    # Of the recording provider: staging's own repository, prod's account; no stack's file names a registry.
+    hosts = {
+        "local": "127.0.0.1",
+        "staging": "registry.invalid",
+        "prod": "123456789012.dkr.ecr.us-west-2.amazonaws.com",
+    }
+    assert host == hosts[stack]
     assert "@sha256:" in reference
 
 

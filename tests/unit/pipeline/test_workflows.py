@@ -27,6 +27,7 @@ RUNS = sorted(
 )
 # Who calls the command in a test; `test` is what runs this very test.
 CALLED = {
+    "weights": "tests/unit/test_weights.py",
     "test": "tests/unit/pipeline/test_workflows.py",
     "guard": "tests/unit/pipeline/test_workflows.py",
     "health": "tests/unit/test_health_command.py",
@@ -144,6 +145,23 @@ def test_nothing_is_deployed_before_a_fresh_preview_was_guarded_and_held_to_the_
     order = ["pipeline preview", "guard", "pipeline same-operations", "pipeline up", "health", "manifest write"]
     assert [each for each in runs if each in order] == order
     assert not any("if" in step for step in job(name, key)["steps"])
+
+
+def test_staging_alone_builds_its_image_and_has_what_that_takes():
+    for name, key in JOBS:
+        found = job(name, key)
+        words = [step.get("run") or step["uses"].split("@")[0] for step in found["steps"]]
+        previews = [
+            number
+            for number, run in enumerate(words)
+            if run.startswith(("./bmx pipeline preview", "./bmx promote staging")) and "--stack prod" not in run
+        ]
+        weights = [number for number, run in enumerate(words) if run == "./bmx weights"]
+        assert bool(weights) == bool(previews)
+        assert not weights or weights[0] < previews[0]
+        deploys = "./bmx pipeline up --stack staging" in words
+        assert ("aws-actions/amazon-ecr-login" in words) == deploys
+        assert (found["env"].get("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1" if "env" in found else False) == deploys
 
 
 def test_every_guard_hears_the_reasons_of_its_environment_and_no_other_step_does():
