@@ -99,7 +99,8 @@ def redrive(request: Request) -> int:
     flow = _one_flow(letters, request)
     if not (request.ids or request.yes or request.dry_run):
         _ask(f"all dead letters of {flow}" + (f" whose reason holds {request.error!r}" if request.error else ""))
-    return _act(handle, request, lambda work: letters.redrive(flow, request.selection, work))
+    of = _how_many(handle, letters.flow(flow), request)
+    return _act(handle, request, of, lambda work: letters.redrive(flow, request.selection, work))
 
 
 def discard(request: Request) -> int:
@@ -108,7 +109,8 @@ def discard(request: Request) -> int:
     letters = _letters(handle)
     flow = _one_flow(letters, request)
     if request.dry_run:
-        return _act(handle, request, lambda work: letters.discard(flow, request.selection, work))
+        of = _how_many(handle, letters.flow(flow), request)
+        return _act(handle, request, of, lambda work: letters.discard(flow, request.selection, work))
     ids = frozenset(each.letter.id for each in _find(letters, request).letters)
     if not ids:
         raise UserError(f"No dead letter of {flow} fits; nothing is discarded.", exit_code=1)
@@ -116,7 +118,7 @@ def discard(request: Request) -> int:
     given = request.confirm or _typed(f"This deletes {len(ids)} messages for good. Type '{wanted}': ")
     if given != wanted:
         raise UserError(f"Not confirmed: {len(ids)} messages fit, so the words are '{wanted}'. Nothing was deleted.")
-    return _act(handle, request, lambda work: letters.discard(flow, Selection(ids), work))
+    return _act(handle, request, f" of {len(ids)}", lambda work: letters.discard(flow, Selection(ids), work))
 
 
 def managed(request: Request) -> int:
@@ -194,13 +196,28 @@ def _one_flow(letters: DeadLetters, request: Request) -> str:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
 
 
-def _act(handle: StackHandle, request: Request, act: Callable[[Work], list[Result]]) -> int:
+def _how_many(handle: StackHandle, flow: FlowQueues, request: Request) -> str:
+    """Say how many there will be, as far as that can be known beforehand: SQS counts, and knows no reasons."""
+    if request.ids:
+        return f" of {len(set(request.ids))}"
+    if request.error:
+        return ""
+    sqs, names = handle.client("sqs"), ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    try:
+        url = sqs.get_queue_url(QueueName=flow.dead_letter_queue_name)["QueueUrl"]
+        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    except (ClientError, BotoCoreError) as error:
+        raise UserError(f"{flow.dead_letter_queue_name} cannot be read: {error}", exit_code=1) from error
+    return f" of about {sum(int(counts[name]) for name in names)}"
+
+
+def _act(handle: StackHandle, request: Request, of: str, act: Callable[[Work], list[Result]]) -> int:
     console = console_for(stderr=request.as_json)
     done: list[Result] = []
 
     def report(result: Result) -> None:
         done.append(result)
-        console.print(Text(f"{len(done)}: {result.id} {result.outcome} {visible(result.detail)}"), soft_wrap=True)
+        console.print(Text(f"{len(done)}{of}: {result.id} {result.outcome} {visible(result.detail)}"), soft_wrap=True)
 
     # No more are taken at once than go out in half of the time for which they are hidden.
     work = Work(

@@ -173,7 +173,7 @@ def test_an_interrupted_redrive_says_what_went_and_loses_none(deployed: Deployed
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
         went = int(said.splitlines()[-1].removesuffix(" redriven"))
-        assert "1: " in first
+        assert "1 of " in first
         assert process.returncode == 130
         assert 1 <= went < lying
         # A letter may lie in both queues when the command ends between sending and deleting it; none lies in neither.

@@ -66,6 +66,28 @@ def test_a_redrive_is_logged_with_who_and_what_and_moves_the_letter(handle: Stac
     assert entry["who"].startswith("arn:aws:")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [({}, "2 of about 2: "), ({"error": "NOT JSON"}, "2: ")],
+    ids=["a whole queue", "those of one reason"],
+)
+def test_progress_says_how_many_there_are_where_that_can_be_known(
+    handle: StackHandle, capsys: pytest.CaptureFixture[str], chosen: dict[str, Any], says: str
+) -> None:
+    put(handle, "no")
+    put(handle, "neither")
+    assert dlq.redrive(dlq.Request("staging", "tracking", yes=True, **chosen)) == 0
+    assert f"\n{says}" in capsys.readouterr().out
+
+
+def test_a_queue_that_cannot_be_counted_is_named_before_anything_is_sent(handle: StackHandle) -> None:
+    sqs = handle.client("sqs")
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="p-t-dlq")["QueueUrl"])
+    with pytest.raises(UserError, match="p-t-dlq cannot be read"):
+        dlq.redrive(dlq.Request("staging", "tracking", yes=True))
+    assert logged(handle) == []
+
+
 def test_what_cannot_be_logged_is_not_done(handle: StackHandle) -> None:
     wanted = put(handle)
     handle.client("logs").delete_log_group(logGroupName=GROUP)
