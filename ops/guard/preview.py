@@ -40,6 +40,8 @@ OPERATIONS = frozenset(
 )
 LOSSES = frozenset({"delete", "replace", "create-replacement", "delete-replaced", "import-replacement"})
 """Operations after which the resource that was there is gone."""
+NOT_COUNTED = frozenset({"same", "refresh", "create-replacement", "delete-replaced"})
+"""Operations that may be among the steps and not in the summary: a preview that refreshes first counts no refreshes."""
 
 _PREVIEW_KEYS = {"config", "steps", "diagnostics", "duration", "changeSummary", "maybeCorrupt"}
 _STEP_KEYS = {
@@ -241,5 +243,5 @@ def _check_whole(steps: tuple[Step, ...], changes: Any, where: str) -> None:
             raise GuardInputError(where, f"the operation {op!r} in its summary is not known here")
         if op != "same" and listed[op] != count:
             raise GuardInputError(where, f"its summary counts {count} of {op!r} and its steps {listed[op]}")
-    if extra := sorted(set(listed) - set(changes) - {"same", "create-replacement", "delete-replaced"}):
+    if extra := sorted(set(listed) - set(changes) - NOT_COUNTED):
         raise GuardInputError(where, f"its steps have {extra[0]!r} and its summary does not")

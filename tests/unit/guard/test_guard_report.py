@@ -34,6 +34,13 @@ def test_a_preview_from_which_a_step_was_taken_is_refused(lost):
         parse_preview(json.dumps(raw))
 
 
+def test_a_preview_that_refreshed_first_is_whole_though_the_cli_does_not_count_the_refreshes():
+    raw = json.loads(ORDINARY)
+    refreshed = step("refresh", QUEUE, "looked at", old={"name": "q"}, new={"name": "q"})
+    found = parse_preview(json.dumps({**raw, "steps": [refreshed, *raw["steps"]]}))
+    assert [each.op for each in found.steps if not each.changes_it] == ["refresh"]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
