@@ -26,11 +26,7 @@ def project(folder: Path) -> Path:
 
 @pytest.mark.parametrize("stack", stacks.STACKS)
 def test_both_engines_make_the_same_of_the_whole_program(stack: str, tmp_path: Path):
-    given: dict[str, object] = {"bundleDependencies": False}
-    if stack == "local":
-        given |= {"network": stacks.NETWORK, "artefacts": stacks.ARTEFACTS}
-    if stack == "staging":
-        given |= {"artefacts": stacks.BUILT_BEFORE}
+    given = stacks.beside_the_file(stack)
     with stacks.harness(stack, tmp_path) as recording:
         provider = recording.provider
         port = int(provider.address.rsplit(":", 1)[1])

@@ -26,7 +26,7 @@ def test_a_program_passes_the_pack_under_the_real_engine(stack, tmp_path):
         port = int(recording.provider.address.rsplit(":", 1)[1])
         cli = PulumiCli(project(tmp_path), {"aws": port}, stack)
         for kind in ("preview", "up"):
-            run = cli.run(UnderThePack(kind, kind, {"bundleDependencies": False}))
+            run = cli.run(UnderThePack(kind, kind, stacks.beside_the_file(stack)))
             assert run.exit_code == 0, run.output
             # What only tells is no part of a preview's JSON.
             assert ("import-ends" in run.output) == (stack == "staging" and kind == "up")

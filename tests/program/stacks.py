@@ -70,15 +70,20 @@ class Deployed:
         return inputs
 
 
-def config(stack: str) -> dict[str, str]:
-    """Return a stack's configuration as its command line hands it over, without bundled requirements (no network)."""
-    given, _ = stack_config(ROOT, stack)
+def beside_the_file(stack: str) -> dict[str, object]:
+    """Return what a stack is given beside its file: what exists before it, and no requirements to fetch."""
+    given: dict[str, object] = {"bundleDependencies": False}
     if stack == "local":
-        given["bluemoxon:network"] = json.dumps(NETWORK)
-        given["bluemoxon:artefacts"] = json.dumps(ARTEFACTS)
+        given |= {"network": NETWORK, "artefacts": ARTEFACTS}
     if stack == "staging":
-        given["bluemoxon:artefacts"] = json.dumps(BUILT_BEFORE)
-    return {**given, "bluemoxon:bundleDependencies": "false"}
+        given |= {"artefacts": BUILT_BEFORE}
+    return given
+
+
+def config(stack: str) -> dict[str, str]:
+    """Return a stack's configuration as its command line hands it over, and what is given beside it."""
+    given, _ = stack_config(ROOT, stack)
+    return given | {f"bluemoxon:{key}": json.dumps(value) for key, value in beside_the_file(stack).items()}
 
 
 @contextmanager
