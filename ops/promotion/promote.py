@@ -43,11 +43,18 @@ def prepare(source: Place, to: str) -> Promotion:
     Raises
     ------
     UserError
-        There is no manifest that can be relied on, or no stack `to`, or something does not answer.
+        There is no manifest that can be relied on, or no stack `to`, or something does not answer, or the stack is
+        the one on this machine.
     """
     file = source.project / f"Pulumi.{to}.yaml"
     if to == source.handle.name:
         raise UserError("A stack cannot be promoted to itself.", "Example: ./bmx promote staging prod")
+    if source.handle.is_local:
+        raise UserError(
+            "What runs on this machine proves nothing for another stack: its image lies here, and the code of most of "
+            "its flows is a stand-in.",
+            "Example: ./bmx promote staging prod",
+        )
     held = artefacts_of(file)
     manifest = Releases(source.handle).latest()
     refusals = tuple(refusal for check in CHECKS for refusal in check(source, manifest))
