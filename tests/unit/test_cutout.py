@@ -306,10 +306,11 @@ def test_the_subjects_pixels_are_the_photographs_own():
 def test_doing_it_twice_gives_the_same_bytes():
     data = file_of(SUBJECT, "JPEG")
     first, second = (cutout.cut_out(data, network("u2netp")) for _ in range(2))
-    for one, other in ((getattr(each, name) for each in (first, second)) for name in ("picture", "matte", "thumbnail")):
+    for name in ("picture", "matte", "thumbnail"):
+        one, other = (getattr(each, name) for each in (first, second))
         # pixels first: it tells another cut-out from another encoding of the same one
-        assert np.array_equal(*(np.asarray(Image.open(io.BytesIO(data))) for data in (one, other)))
-        assert one == other
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(one))), np.asarray(Image.open(io.BytesIO(other)))), name
+        assert one == other, name
 
 
 @pytest.fixture(scope="module")
