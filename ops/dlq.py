@@ -19,7 +19,7 @@ from rich.text import Text
 from handlers.common.clock import now
 from handlers.common.database import Database
 from handlers.common.dead_letter_reasons import from_jobs
-from handlers.common.dead_letter_walk import BATCH, FlowQueues
+from handlers.common.dead_letter_walk import BATCH, FlowQueues, message_count
 from handlers.common.dead_letters import (
     DeadLetters,
     DeadLettersError,
@@ -202,13 +202,12 @@ def _how_many(handle: StackHandle, flow: FlowQueues, request: Request) -> str:
         return f" of {len(set(request.ids))}"
     if request.error:
         return ""
-    sqs, names = handle.client("sqs"), ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    sqs = handle.client("sqs")
     try:
-        url = sqs.get_queue_url(QueueName=flow.dead_letter_queue_name)["QueueUrl"]
-        counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        count = message_count(sqs, sqs.get_queue_url(QueueName=flow.dead_letter_queue_name)["QueueUrl"])
     except (ClientError, BotoCoreError) as error:
         raise UserError(f"{flow.dead_letter_queue_name} cannot be read: {error}", exit_code=1) from error
-    return f" of about {sum(int(counts[name]) for name in names)}"
+    return f" of about {count}"
 
 
 def _act(handle: StackHandle, request: Request, of: str, act: Callable[[Work], list[Result]]) -> int:

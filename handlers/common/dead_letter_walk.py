@@ -79,6 +79,19 @@ class Letter:
             return None
 
 
+def message_count(sqs: SQSClient, url: str) -> int:
+    """Return about how many messages lie in a queue, those that a reader hides too.
+
+    Raises
+    ------
+    botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
+        SQS refused, or did not answer.
+    """
+    names: Sequence[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(counts[name]) for name in names)
+
+
 def redrives_of(value: object) -> int:
     """Read the attribute's value; 0 for what is no count."""
     text = str(value)
@@ -176,9 +189,7 @@ class Walk:
         """
         if not self._exhausted:
             return False
-        names: Sequence[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        counts = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
-        return sum(int(counts[name]) for name in names) <= len(self._seen)
+        return message_count(self._sqs, self._url) <= len(self._seen)
 
     def _receive(self) -> list[Letter]:
         answer = self._sqs.receive_message(

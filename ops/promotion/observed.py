@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.common.dead_letter_walk import FlowQueues
+from handlers.common.dead_letter_walk import FlowQueues, message_count
 from handlers.common.dead_letters import DeadLetters
 from ops import health as deep
 from ops.errors import UserError
@@ -93,13 +93,10 @@ def dead_letters(handle: StackHandle) -> dict[str, Letters]:
 
 
 def _count(sqs: Any, name: str) -> int:
-    attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     try:
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=attributes)["Attributes"]
+        return message_count(sqs, sqs.get_queue_url(QueueName=name)["QueueUrl"])
     except (BotoCoreError, ClientError) as error:
         raise UserError(f"The queue {name} cannot be counted: {error}", exit_code=1) from error
-    return sum(int(answer[attribute]) for attribute in attributes)
 
 
 def health(handle: StackHandle) -> Health:

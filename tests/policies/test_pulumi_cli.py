@@ -38,7 +38,7 @@ def test_a_program_that_violates_a_rule_is_refused_by_the_real_engine(tmp_path):
         folder = project(tmp_path)
         worker = folder / "components" / "worker_flow.py"
         worker.write_text(worker.read_text().replace("sqs_managed_sse_enabled=True", "sqs_managed_sse_enabled=False"))
-        run = PulumiCli(folder, {"aws": port}, "prod").run(UnderThePack("up", "up", {"bundleDependencies": False}))
+        run = PulumiCli(folder, {"aws": port}, "prod").run(UnderThePack("up", "up", stacks.beside_the_file("prod")))
         assert run.exit_code != 0
         assert "queue-encrypted" in run.output
         assert not [name for method, name in recording.provider.changes() if name.endswith("-queue")]

@@ -1,4 +1,4 @@
-"""A `pulumi` on the PATH that the tests made."""
+"""A `pulumi` on the PATH that the tests made, and keys for AWS that open nothing."""
 
 import json
 
@@ -20,6 +20,13 @@ class FakePulumi:
     def calls(self):
         written = self.folder / "calls"
         return [line.split("\t") for line in written.read_text().splitlines()] if written.exists() else []
+
+
+@pytest.fixture
+def aws_keys(monkeypatch):
+    """Keys that open nothing: boto3 signs with them what a stub or moto answers."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ NAME, URL = "p-tracking", "https://sqs/p-tracking"
 
 
 @pytest.fixture
-def sqs(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def sqs(aws_keys):
     client = boto3.client("sqs", "us-west-2")
     with Stubber(client) as stub:
         stub.add_response("get_queue_url", {"QueueUrl": URL}, {"QueueName": NAME})

@@ -15,9 +15,7 @@ GROUP, WHO = "/p/operations", "arn:aws:iam::111122223333:user/alice"
 
 
 @pytest.fixture
-def logs(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def logs(aws_keys):
     client = boto3.client("logs", "us-west-2")
     with Stubber(client) as stub:
         yield client, stub

@@ -24,9 +24,7 @@ OUTPUTS = {
 
 
 @pytest.fixture
-def handle(monkeypatch: pytest.MonkeyPatch) -> Iterator[StackHandle]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def handle(monkeypatch: pytest.MonkeyPatch, aws_keys: None) -> Iterator[StackHandle]:
     with mock_aws():
         clients: dict[str, Any] = {}
         for each in ("sqs", "logs", "sts", "secretsmanager"):
