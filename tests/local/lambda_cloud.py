@@ -96,8 +96,8 @@ def zipped(source: str) -> bytes:
     return content.getvalue()
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait for `condition`; its last answer, true or not."""
+def eventually(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait for `condition`; its last answer, true or not. Patient, so that a busy machine fails no test."""
     limit = time.monotonic() + seconds
     while not (found := condition()) and time.monotonic() < limit:
         time.sleep(0.02)

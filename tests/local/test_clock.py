@@ -40,7 +40,7 @@ def test_advancing_ends_a_wait():
     timer.start()
     began = time.monotonic()
     assert clock.wait(3600, stop) is False
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_advancing_by_less_does_not_end_a_wait():
@@ -56,7 +56,7 @@ def test_stopping_ends_a_wait():
     threading.Timer(0.05, stop.set).start()
     began = time.monotonic()
     assert clock.wait(3600, stop) is True
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_moto_follows_the_clock_until_that_is_undone():

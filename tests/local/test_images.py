@@ -269,7 +269,7 @@ def test_an_interrupted_build_leaves_no_image_no_process_and_can_be_repeated(pla
     while not started.exists() and time.monotonic() < limit:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=5)
+    process.wait(timeout=30)
     assert not list(place.store.glob("images/*")) and not list(place.store.glob("unfinished-*"))
     with pytest.raises(ProcessLookupError):
         os.kill(int(started.read_text()), 0)

@@ -143,7 +143,7 @@ def test_a_stop_cuts_open_connections(tmp_path):
     connection = login(server)
     began = time.monotonic()
     server.stop()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     with pytest.raises(psycopg.OperationalError):
         connection.execute("SELECT 1")
 
