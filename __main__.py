@@ -4,6 +4,8 @@ Reads on one screen. Which flows there are is said in `flows.py`, what each thin
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -81,6 +83,7 @@ def program() -> None:
         needs: list[Need],
         after: list[pulumi.Resource],
         module: str = "handler",
+        variables: Mapping[str, str] | None = None,
     ) -> Function:
         """Declare one of this project's own functions, with what the flows that it produces for grant it."""
         sends = [SendTo(flow.key) for flow in flows if name in flow.senders]
@@ -88,7 +91,7 @@ def program() -> None:
         return Function(
             name,
             f"{prefix}-{name.replace('_', '-')}",
-            platform,
+            replace(platform, variables={**platform.variables, **(variables or {})}),
             of,
             timeout=timeout,
             memory=512,
@@ -119,10 +122,22 @@ def program() -> None:
         )
 
     dispatchers = [(flow.dispatcher, flow.schedule, 300) for flow in flows if flow.dispatcher and flow.schedule]
-    for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 60)]:
-        started = function(name, code(name), timeout=timeout, needs=[UseDatabase()], after=[schema])
-        schedule = Schedule(f"{name}-schedule", f"{prefix}-{name.replace('_', '-')}", rate, started)
-        alarms.watch(name, f"{prefix}-{name.replace('_', '-')}", function_conditions(started.name), parent=schedule)
+    swept = next(flow for flow in flows if JOB_SWEEPER in flow.producers)
+    # What is sent again depends on how long the queue keeps a message and how often it delivers one.
+    rules = {
+        f"{VARIABLES}MAX_RECEIVES": str(swept.receives),
+        f"{VARIABLES}MESSAGE_RETENTION": str(swept.retention),
+    }
+    for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 240)]:
+        started = function(
+            name,
+            code(name),
+            timeout=timeout,
+            needs=[UseDatabase()],
+            after=[schema],
+            variables=rules if name == JOB_SWEEPER else None,
+        )
+        Schedule(f"{name}-schedule", f"{prefix}-{name.replace('_', '-')}", rate, started, alarms=alarms)
 
     runs += [{"name": w.flow.function_name(prefix), "artefact": w.flow.code} for w in workers if w.deployed]
     entries = [worker.flow.registry_entry(prefix, VARIABLES, deployed=worker.deployed) for worker in workers]

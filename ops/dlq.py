@@ -18,8 +18,9 @@ from rich.text import Text
 
 from handlers.common.clock import now
 from handlers.common.database import Database
-from handlers.common.dead_letter_reasons import from_jobs
-from handlers.common.dead_letter_walk import BATCH, FlowQueues, message_count
+from handlers.common.dead_letter_ends import EndJob, JobNotEndedError
+from handlers.common.dead_letter_reasons import IMAGE_FLOW, from_jobs
+from handlers.common.dead_letter_walk import BATCH, FlowQueues, Letter, message_count
 from handlers.common.dead_letters import (
     DeadLetters,
     DeadLettersError,
@@ -34,6 +35,7 @@ from handlers.common.settings import DatabaseSettings
 from ops.audit import Audit
 from ops.display import console_for
 from ops.errors import UserError
+from ops.health import invoke
 from ops.stacks import StackHandle, stack
 
 DATABASE_SECONDS = 3
@@ -219,9 +221,11 @@ def _act(handle: StackHandle, request: Request, of: str, act: Callable[[Work], l
         console.print(Text(f"{len(done)}{of}: {result.id} {result.outcome} {visible(result.detail)}"), soft_wrap=True)
 
     # No more are taken at once than go out in half of the time for which they are hidden.
+    audit = None if request.dry_run else Audit(handle)
     work = Work(
-        announce=_nothing if request.dry_run else Audit(handle).record,
+        announce=audit.record if audit else _nothing,
         report=report,
+        end_job=_end_job(handle, audit.who) if audit else _end_nothing,
         pace=_pace(request.rate),
         dry_run=request.dry_run,
         force=request.force,
@@ -241,6 +245,28 @@ def _act(handle: StackHandle, request: Request, of: str, act: Callable[[Work], l
 
 def _nothing(entry: Any) -> None:
     """Announce nothing: a dry run does nothing."""
+
+
+def _end_nothing(flow: str, letter: Letter) -> None:
+    """End nothing: a dry run does nothing."""
+
+
+def _end_job(handle: StackHandle, who: str) -> EndJob:
+    """End jobs by way of the API's function: the database of a stack on AWS cannot be reached from here."""
+
+    def end(flow: str, letter: Letter) -> None:
+        if flow != IMAGE_FLOW or letter.job_id is None:
+            return
+        event = {"end_job": {"job_id": str(letter.job_id), "number": letter.number, "who": who[:300]}}
+        try:
+            answer = invoke(handle, str(handle.output("api_function")), event)
+        except UserError as error:
+            raise JobNotEndedError(str(error)) from error
+        if not isinstance(answer, dict) or answer.get("ended") is not True:
+            why = answer.get("error") if isinstance(answer, dict) else None
+            raise JobNotEndedError(str(why or "the API's function does not know how; deploy this version first"))
+
+    return end
 
 
 def _pace(rate: float) -> Callable[[], None]:

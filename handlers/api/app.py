@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.api import (
     admin_page,
     edge,
+    invocations,
     openapi,
     page,
     problems,
@@ -20,7 +21,6 @@ from handlers.api import (
     routes_jobs,
     routing,
 )
-from handlers.api.health import deep_check
 from handlers.common import logs
 from handlers.common.settings import Deployment
 from handlers.common.version import version_answer
@@ -65,9 +65,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
     if answer := version_answer(event):
         return dict(answer)
-    # An event without a request is no caller's of the HTTP API: only whom IAM lets invoke the function can send it.
-    if event.get("health") == "deep" and "requestContext" not in event:
-        return deep_check().fresh().model_dump(mode="json")
+    if answered := invocations.answer(event):
+        return answered
     try:
         admitted = edge.admit(event)
         routing.check(app, admitted)

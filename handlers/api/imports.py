@@ -79,9 +79,9 @@ def _checked(
     parts: Parts, number: int, image: ImportedImage, uploads: dict[int, sa.Row[Any] | None]
 ) -> Photograph | None:
     if image.key is not None:
-        sha256 = photographs.check(parts, image.key, field=f"body.images.{number}.key")
+        checked = photographs.check(parts, image.key, field=f"body.images.{number}.key")
         filename = image.filename or image.key.rpartition("/")[2][:255]
-        return Photograph(image.key, sha256, filename, image.image_type)
+        return Photograph(image.key, checked, filename, image.image_type)
     upload = uploads[image.image_id or 0]
     if upload is None:
         return None

@@ -27,7 +27,9 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"  # a key names its content
 
 CONTENT_TYPES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
-NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
+UNVERSIONED = "null"
+"""The version that S3 gives an object in a bucket that keeps none ("How S3 Versioning works")."""
 
 
 class StorageError(RuntimeError):
@@ -129,11 +131,12 @@ class ObjectHead:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What was read of an object: bytes, the first of them, SHA-256 in hex."""
+    """What was read of an object: bytes, the first of them, SHA-256 in hex, and the version that was read."""
 
     size: int
     head: bytes
     sha256: str
+    version: str
 
 
 class Storage:
@@ -189,26 +192,27 @@ class Storage:
         answer = self._call("head_object", key, Key=object_key(key))
         return ObjectHead(int(answer["ContentLength"]), str(answer.get("ContentType", "")), answer["ETag"].strip('"'))
 
-    def download(self, key: str, *, max_bytes: int = MAX_UPLOAD_BYTES) -> bytes:
-        """Return an object's bytes.
+    def download(self, key: str, *, version: str | None = None, max_bytes: int = MAX_UPLOAD_BYTES) -> bytes:
+        """Return an object's bytes, of the version that is named or else of the newest.
 
         Raises
         ------
         ObjectMissingError, StorageError
-            As `head`.
+            As `head`; missing, too, where that version was deleted for good.
         ObjectTooLargeError
             It has more than `max_bytes`; no more than that is read, whatever S3 says the length is.
         """
-        return b"".join(self._chunks(key, max_bytes))
+        return b"".join(self._chunks(self._open(key, version), key, max_bytes))
 
     def fingerprint(self, key: str, *, max_bytes: int = MAX_UPLOAD_BYTES) -> Fingerprint:
         """Read an object once, keeping only its first bytes, its length and its SHA-256; raises as `download`."""
         digest, head, size = hashlib.sha256(), b"", 0
-        for chunk in self._chunks(key, max_bytes):
+        opened = self._open(key)
+        for chunk in self._chunks(opened, key, max_bytes):
             digest.update(chunk)
             head = head or chunk[:HEAD_BYTES]
             size += len(chunk)
-        return Fingerprint(size, head, digest.hexdigest())
+        return Fingerprint(size, head, digest.hexdigest(), opened.get("VersionId", UNVERSIONED))
 
     def upload(self, key: str, body: bytes, content_type: str) -> bool:
         """Put an object, unless the same bytes are there already.
@@ -262,10 +266,13 @@ class Storage:
         except BotoCoreError as error:
             raise StorageError(f"{operation} on s3://{self.bucket}/{object_key(key)}: {error}") from error
 
-    def _chunks(self, key: str, max_bytes: int) -> Iterator[bytes]:
+    def _open(self, key: str, version: str | None = None) -> Any:
+        versioned = {} if version in {None, UNVERSIONED} else {"VersionId": version}
+        return self._call("get_object", key, Key=object_key(key), **versioned)
+
+    def _chunks(self, answer: Any, key: str, max_bytes: int) -> Iterator[bytes]:
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  loaded with the client already
 
-        answer = self._call("get_object", key, Key=object_key(key))
         size = 0
         try:
             for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):

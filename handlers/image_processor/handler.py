@@ -1,6 +1,6 @@
 """Lambda's edge of the image worker: SQS messages in, batch item failures out. The work is in `job.py`."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.common import clock, jobs, settings
 from handlers.common.database import Database
+from handlers.common.queues import NUMBER, REDRIVES, count_of
 from handlers.common.storage import Storage
 from handlers.image_processor import cutout, job, memory, models
 
@@ -48,12 +49,25 @@ def worker() -> job.Worker:
         model=models.load(settings.required("MODEL_NAME")),
         now=clock.now,
         cdn_url=pictures.cdn_url,
+        max_attempts=max_receives(),
     )
 
 
 def max_receives() -> int:
     """After how many receives the queue moves a message to its dead-letter queue, as the program declares it."""
     return int(settings.optional("BMX_MAX_RECEIVES") or jobs.MAX_ATTEMPTS)
+
+
+def message_of(record: SQSRecord) -> jobs.Message:
+    """Read what a message says of its own sending; 0 for an attribute that is not there or is no number."""
+
+    def number(name: str) -> int:
+        attribute = record.message_attributes[name]  # None where there is none
+        return count_of(attribute.string_value if attribute else None)
+
+    sent = record.attributes.sent_timestamp
+    sent_at = datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else None
+    return jobs.Message(number=number(NUMBER), redrives=number(REDRIVES), sent_at=sent_at)
 
 
 def handle_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
@@ -71,6 +85,7 @@ def handle_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
     verdict = job.process(
         worker(),
         job_id,
+        message_of(record),
         lease=timedelta(milliseconds=lambda_context.get_remaining_time_in_millis()) + LEASE_MARGIN,
         last_receive=int(record.attributes.approximate_receive_count) >= max_receives(),
     )

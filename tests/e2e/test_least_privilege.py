@@ -15,15 +15,16 @@ from tests.e2e.pictures import small_photo
 
 pytestmark = pytest.mark.slow
 
-NEEDS = 'WriteObjects("books/"), '
+NEED = '                    WriteObjects("books/"),\n'
+BEFORE = '                    ReadObjectVersions("books/"),\n'
 
 
 @pytest.fixture
 def without_write(deployed: Deployed) -> Iterator[Deployed]:
-    edit(deployed.project, "flows.py", NEEDS, "")
+    edit(deployed.project, "flows.py", NEED, "")
     assert deployed.operate("up").ok
     yield deployed
-    edit(deployed.project, "flows.py", 'needs=(ReadObjects("books/"), ', f'needs=(ReadObjects("books/"), {NEEDS}')
+    edit(deployed.project, "flows.py", BEFORE, BEFORE + NEED)
     assert deployed.operate("up").ok
 
 

@@ -91,7 +91,7 @@ def empty_database(postgres: Server) -> Iterator[str]:
 def database_name(postgres: Server, migrated: str) -> str:
     with postgres.connect(migrated) as connection:
         connection.execute("SET lock_timeout = '5s'")  # a test that left a transaction open is named, not waited for
-        connection.execute("TRUNCATE books RESTART IDENTITY CASCADE")  # everything hangs on a book
+        connection.execute("TRUNCATE books, sweeps RESTART IDENTITY CASCADE")  # everything else hangs on a book
     return migrated
 
 

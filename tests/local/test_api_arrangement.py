@@ -45,13 +45,14 @@ def job_of(database, image):
 
 def claim(database, image):
     job = job_of(database, image)
+    message = jobs.Message(job.message_number)
     with database.begin() as connection:
-        return jobs.claim(connection, job.id, now=now(), lease=MINUTES).job
+        return jobs.claim(connection, job.id, message, now=now(), lease=MINUTES).job
 
 
 def finish(database, job, source):
     """Do what the worker does to the rows; returns the processed picture's id."""
-    picture = jobs.ProcessedImage(f"1_processed_{source}.png", source, "hash")
+    picture = jobs.ProcessedImage(f"1_processed_{source}.png", "hash")
     with database.begin() as connection:
         done = jobs.complete(connection, job, processed=picture, model_used="u2net", result={}, now=now())
     return done.processed_image_id
@@ -118,9 +119,9 @@ def test_a_processed_picture_becomes_primary_without_a_job(api, book):
     assert messages() == []
 
 
-def test_an_order_that_keeps_the_primary_queues_nothing(book):
+def test_an_order_that_keeps_the_primary_keeps_its_job_and_queues_nothing_more(api, book):
     answer = reorder(book, 1, 3, 2)
-    assert (answer.status, answer.json["job"]) == (200, None)
+    assert (answer.status, answer.json["job"]["id"]) == (202, str(job_of(api, 1).id))
     assert shown(book) == ([1, 3, 2], [1])
     assert messages() == []
 
@@ -178,7 +179,8 @@ def test_a_waiting_job_ends_with_its_picture_and_its_message_finds_nothing_to_do
     assert (ended["status"], ended["failure_reason"]) == ("failed", "the photograph was deleted")
     assert ended["completed_at"] is not None
     with api.begin() as connection:
-        assert jobs.claim(connection, job.id, now=now(), lease=MINUTES).outcome == "finished"
+        late = jobs.claim(connection, job.id, jobs.Message(job.message_number), now=now(), lease=MINUTES)
+    assert late.outcome == "finished"
 
 
 def test_a_worker_whose_picture_is_deleted_meanwhile_writes_nothing(api, book):

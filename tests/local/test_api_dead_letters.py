@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from handlers.api import routes_dead_letters
-from handlers.common.dead_letter_walk import REDRIVES, FlowQueues
+from handlers.common.dead_letter_walk import FlowQueues
 from handlers.common.dead_letters import DeadLetters
+from handlers.common.queues import REDRIVES
 from handlers.common.tables import image_processing_jobs
 from tests.local.api_caller import QUEUE, call
 from tests.local.api_pictures import add, messages, new_book

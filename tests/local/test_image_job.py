@@ -95,7 +95,8 @@ def picture(database, bucket, book):
 
 def new_job(worker, book, image):
     with worker.database.begin() as connection:
-        return jobs.create(connection, book, image, now=worker.now())
+        made = jobs.accept(connection, book, image, now=worker.now())
+        return next(iter(jobs.begin_sending(connection, [made.id], now=worker.now())), made)
 
 
 def row_of(worker, job_id):
@@ -117,8 +118,20 @@ def processed_rows(worker, book):
         return connection.execute(query).all()
 
 
-def run(worker, job_id, last_receive=False):
-    return job.process(worker, job_id, lease=LEASE, last_receive=last_receive)
+def run(worker, job_id, last_receive=False, **message):
+    return job.process(worker, job_id, counting(worker, job_id, **message), lease=LEASE, last_receive=last_receive)
+
+
+def counting(worker, job_id, **message):
+    """The message that counts for a job."""
+    found = row_of(worker, job_id)
+    return jobs.Message(found.message_number if found else 1, **message)
+
+
+def claim(worker, job_id):
+    message = counting(worker, job_id)
+    with worker.database.begin() as connection:
+        return jobs.claim(connection, job_id, message, now=worker.now(), lease=LEASE)
 
 
 # what a job leaves behind
@@ -219,6 +232,7 @@ def test_the_cdns_address_is_kept_when_there_is_one(worker, book, picture):
 def test_the_source_is_chosen_by_type_and_then_the_primary(worker, book, picture, types, taken):
     images = [picture(f"{n}.jpg", image_type=t, display_order=n, is_primary=n == 1) for n, t in enumerate(types)]
     made = new_job(worker, book, images[0])
+    assert (made.source_image_id, made.message["image_id"]) == (images[taken], images[taken])
     run(worker, made.id)
     assert row_of(worker, made.id).result["source_image_id"] == images[taken]
 
@@ -250,8 +264,7 @@ def test_keys_with_and_without_the_prefix_are_read(worker, book, picture, key):
 
 def test_a_live_lease_gives_the_message_back_and_touches_nothing(worker, book, picture):
     made = new_job(worker, book, picture("1.jpg"))
-    with worker.database.begin() as connection:
-        held = jobs.claim(connection, made.id, now=NOW, lease=LEASE).job
+    held = claim(worker, made.id).job
     worker.now.moment += LEASE - timedelta(seconds=1)
     assert run(worker, made.id) == "give_back"
     assert row_of(worker, made.id) == held
@@ -259,8 +272,7 @@ def test_a_live_lease_gives_the_message_back_and_touches_nothing(worker, book, p
 
 def test_an_expired_lease_is_taken_over(worker, book, picture):
     made = new_job(worker, book, picture("1.jpg"))
-    with worker.database.begin() as connection:
-        jobs.claim(connection, made.id, now=NOW, lease=LEASE)
+    claim(worker, made.id)
     worker.now.moment += LEASE
     assert run(worker, made.id) == "acknowledge"
     done = row_of(worker, made.id)
@@ -284,8 +296,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(worker, book, pictur
 
     def another_takes_over():
         worker.now.moment += LEASE
-        with worker.database.begin() as connection:
-            assert jobs.claim(connection, made.id, now=worker.now(), lease=LEASE).outcome == "claimed"
+        assert claim(worker, made.id).outcome == "claimed"
 
     slow = replace(worker, network=lambda: Square(meanwhile=another_takes_over))
     assert run(slow, made.id) == "give_back"
@@ -351,6 +362,54 @@ def test_a_photograph_whose_file_is_gone_ends_failed(worker, book, picture, buck
     assert "gone from the bucket" in row_of(worker, made.id).failure_reason
 
 
+def versioned(bucket):
+    bucket.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+
+def checked(worker, image):
+    """Make a picture one whose object was checked as it is now."""
+    with worker.database.begin() as connection:
+        row = connection.execute(sa.select(book_images).where(book_images.c.id == image)).one()
+        found = worker.images.fingerprint(row.s3_key)
+        values = {"content_hash": found.sha256, "s3_version": found.version}
+        connection.execute(sa.update(book_images).where(book_images.c.id == image).values(**values))
+    return found
+
+
+def test_the_worker_reads_the_version_that_was_checked(worker, book, picture, bucket):
+    versioned(bucket)
+    image = picture("1.jpg", photograph("maroon"))
+    found = checked(worker, image)
+    bucket.put_object(Bucket=BUCKET, Key="books/1.jpg", Body=photograph("navy"))
+    made = new_job(worker, book, image)
+    assert run(worker, made.id) == "acknowledge"
+    assert row_of(worker, made.id).result["source_sha256"] == found.sha256
+
+
+def test_a_file_replaced_after_its_check_ends_the_job_where_the_bucket_keeps_no_versions(worker, book, picture, bucket):
+    image = picture("1.jpg", photograph("maroon"))
+    assert checked(worker, image).version == "null"
+    bucket.put_object(Bucket=BUCKET, Key="books/1.jpg", Body=photograph("navy"))
+    made = new_job(worker, book, image)
+    assert run(worker, made.id) == "acknowledge"
+    failed = row_of(worker, made.id)
+    assert (failed.status, "replaced after it was checked" in failed.failure_reason) == ("failed", True)
+    assert processed_rows(worker, book) == []
+
+
+def test_a_photograph_deleted_while_it_is_worked_on_never_comes_back(worker, book, picture):
+    made = new_job(worker, book, picture("1.jpg"))
+
+    def delete():
+        with worker.database.begin() as connection:
+            connection.execute(sa.delete(book_images))
+
+    assert run(replace(worker, network=lambda: Square(meanwhile=delete)), made.id) == "acknowledge"
+    failed = row_of(worker, made.id)
+    assert (failed.status, failed.failure_reason) == ("failed", jobs.DELETED)
+    assert processed_rows(worker, book) == []
+
+
 class NoWrites(Storage):
     def upload(self, key, body, content_type):
         raise StorageError("put_object on s3://pictures/x: not authorized to perform: s3:PutObject")
@@ -380,7 +439,9 @@ def test_a_job_sent_back_from_the_dead_letters_is_done_with_all_its_attempts(wor
         run(failing, made.id, last_receive=receives == jobs.MAX_ATTEMPTS)
     ended = row_of(worker, made.id)
     assert (ended.status, ended.attempt_count) == ("permanently_failed", jobs.MAX_ATTEMPTS)
-    assert run(worker, made.id) == "acknowledge"
+    assert run(worker, made.id) == "give_back"  # it comes by itself: nothing revives the job
+    assert row_of(worker, made.id) == ended
+    assert run(worker, made.id, redrives=1) == "acknowledge"
     done = row_of(worker, made.id)
     assert (done.status, done.attempt_count, done.failure_reason) == ("completed", 1, None)
 
@@ -395,10 +456,10 @@ def test_a_job_sent_back_while_a_newer_one_does_its_photograph_is_acknowledged_a
     before = row_of(worker, made.id)
     assert newer.id != made.id
     caplog.clear()
-    assert run(worker, made.id) == "acknowledge"
+    assert run(worker, made.id, redrives=1) == "acknowledge"
     [record] = [each for each in caplog.records if each.name == job.log.name]
     assert (record.levelname, str(made.id) in record.message) == ("WARNING", True)
-    assert "a newer job of its photograph" in record.message
+    assert record.message.endswith("superseded")
     assert (row_of(worker, made.id), row_of(worker, newer.id).status) == (before, "pending")
 
 
@@ -427,13 +488,18 @@ class Context:
 CONTEXT = cast(LambdaContext, Context())
 
 
+def number_of(body):
+    return getattr(body, "message_number", 1)
+
+
 def records(*bodies, receives=1):
     return {
         "Records": [
             {
                 "messageId": str(number),
-                "body": body if isinstance(body, str) else json.dumps(body),
-                "attributes": {"ApproximateReceiveCount": str(receives)},
+                "body": body if isinstance(body, str) else json.dumps(getattr(body, "message", body)),
+                "messageAttributes": {"bmx_number": {"stringValue": str(number_of(body)), "dataType": "Number"}},
+                "attributes": {"ApproximateReceiveCount": str(receives), "SentTimestamp": "1772366400000"},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:us-west-2:123456789012:q",
             }
@@ -456,7 +522,7 @@ def refused_writes(worker, edge, monkeypatch):
 
 @pytest.fixture
 def new_message(worker, book, picture):
-    return new_job(worker, book, picture("1.jpg")).message
+    return new_job(worker, book, picture("1.jpg"))
 
 
 def given_back(answer):
@@ -466,9 +532,8 @@ def given_back(answer):
 def test_only_the_messages_that_must_come_again_are_given_back(worker, book, picture, edge):
     done = new_job(worker, book, picture("1.jpg"))
     busy = new_job(worker, book, picture("2.jpg"))
-    with worker.database.begin() as connection:
-        jobs.claim(connection, busy.id, now=NOW, lease=LEASE)
-    assert given_back(edge(records(done.message, busy.message, {"job_id": str(uuid4())}))) == ["1"]
+    claim(worker, busy.id)
+    assert given_back(edge(records(done, busy, {"job_id": str(uuid4())}))) == ["1"]
     assert row_of(worker, done.id).status == "completed"
 
 
@@ -479,7 +544,7 @@ def test_what_is_no_message_of_this_flow_ends_in_the_dead_letter_queue(edge, bod
 
 def test_the_lease_outlives_the_function_by_the_margin_and_no_more(worker, new_message, edge, monkeypatch):
     seen: list[jobs.Job] = []
-    job_id = UUID(new_message["job_id"])
+    job_id = new_message.id
     slow = replace(worker, network=lambda: Square(meanwhile=lambda: seen.append(row_of(worker, job_id))))
     monkeypatch.setattr(handler, "worker", lambda: slow)
     edge(records(new_message))
@@ -490,7 +555,7 @@ def test_the_lease_outlives_the_function_by_the_margin_and_no_more(worker, new_m
 @pytest.mark.parametrize(("receives", "status"), [(4, "pending"), (5, "permanently_failed")])
 def test_the_receive_count_decides_whether_it_was_the_last(new_message, worker, refused_writes, receives, status):
     assert given_back(refused_writes(records(new_message, receives=receives))) == ["0"]
-    assert row_of(worker, UUID(new_message["job_id"])).status == status
+    assert row_of(worker, new_message.id).status == status
 
 
 def test_the_version_is_told_without_database_bucket_or_network(monkeypatch):

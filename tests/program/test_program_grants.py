@@ -6,7 +6,7 @@ import pytest
 
 import flows
 from components.iam import LONGEST_POLICY
-from components.needs import ReadObjects, TellMissingObjects, UseDatabase, WriteObjects
+from components.needs import ReadObjects, ReadObjectVersions, TellMissingObjects, UseDatabase, WriteObjects
 from components.unscoped import RUNNING_ACTIONS
 from tests.program.stacks import STACKS, Deployed, deployed
 
@@ -127,6 +127,7 @@ def test_a_worker_may_do_what_its_flow_needs_and_receive_its_own_messages_and_no
     made = deployed(stack)
     granted = {
         ReadObjects("books/"): pictures(made, "s3:GetObject") - pictures(made),
+        ReadObjectVersions("books/"): pictures(made, "s3:GetObjectVersion") - pictures(made),
         WriteObjects("books/"): pictures(made, "s3:PutObject") - pictures(made),
         TellMissingObjects(): pictures(made),
         UseDatabase(): database(made),

@@ -305,7 +305,7 @@ def test_the_schema_is_migrated_after_the_database_is_ready_and_before_anything_
                 before(other, seen)
         return seen
 
-    (invocation,) = made.of("aws:lambda/invocation:Invocation").values()
+    invocation = made.of("aws:lambda/invocation:Invocation")["migration-invocation"]
     assert set(invocation.inputs["triggers"]) == {"package"}
     needed = {"migrate", "database-server-from-clients", "database-clients-to-server"}
     needed |= {"local": {"database-instance", "database-secret"}, "staging": {"database-instance"}}.get(stack, set())
