@@ -31,7 +31,12 @@ def test_bmx_venv_keeps_the_environment_outside_the_clone(tmp_path):
 )
 def test_the_linters_run_unless_only_some_suites_are_asked_for(monkeypatch, arguments, linted):
     ran = []
-    monkeypatch.setattr(testing, "_lint", lambda _console, name, _command: ran.append(name) or True)
+
+    def lint(_console, name, _command):
+        ran.append(name)
+        return True
+
+    monkeypatch.setattr(testing, "_lint", lint)
     monkeypatch.setattr(testing, "_side_by_side", lambda commands: [0 for _ in commands])
     CliRunner().invoke(app, ["test", *arguments])
     assert ran == (list(testing.LINTERS) if linted else [])
