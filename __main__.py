@@ -15,6 +15,7 @@ from components.artefact import Artefact, BuildArtefact, BuiltImage, Configured
 from components.audit_log import AuditLog
 from components.dashboard import Dashboard
 from components.database import Database
+from components.flow import function_name
 from components.function import Function, Platform
 from components.image_build import ImageBuild
 from components.image_store import ImageStore
@@ -36,7 +37,7 @@ from components.release_log import ReleaseLog
 from components.schedule import Schedule
 from components.tags import tagging
 from components.worker_flow import WorkerFlow
-from flows import API, IMAGES, JOB_SWEEPER, catalogue
+from flows import API, IMAGES, JOB_SWEEPER, MIGRATE, catalogue
 
 VARIABLES = "BMX_"
 PICTURES = "books/"
@@ -84,10 +85,10 @@ def program() -> None:
     ) -> Function:
         """Declare one of this project's own functions, with what the flows that it produces for grant it."""
         sends = [SendTo(flow.key) for flow in flows if name in flow.senders]
-        runs.append({"name": f"{prefix}-{name.replace('_', '-')}", "artefact": None})
+        runs.append({"name": function_name(prefix, name), "artefact": None})
         return Function(
             name,
-            f"{prefix}-{name.replace('_', '-')}",
+            function_name(prefix, name),
             platform,
             of,
             timeout=timeout,
@@ -102,8 +103,8 @@ def program() -> None:
     codes = {name: _code(prefix, name, given) for name, given in settings.artefacts.items()}
     workers: list[WorkerFlow] = []
     runs: list[dict[str, str | None]] = []
-    migrations = code("migrate", "migrations")
-    migrate = function("migrate", migrations, timeout=900, needs=[UseDatabase()], after=database.ready)
+    migrations = code(MIGRATE, "migrations")
+    migrate = function(MIGRATE, migrations, timeout=900, needs=[UseDatabase()], after=database.ready)
     schema = Migration("migration", migrate, migrations)
 
     for flow in flows:
@@ -118,11 +119,13 @@ def program() -> None:
             )
         )
 
-    dispatchers = [(flow.dispatcher, flow.schedule, 300) for flow in flows if flow.dispatcher and flow.schedule]
+    # Without its flow's function a dispatcher would fill a queue that nobody reads.
+    dispatched = [worker.flow for worker in workers if worker.deployed]
+    dispatchers = [(flow.dispatcher, flow.schedule, 300) for flow in dispatched if flow.dispatcher and flow.schedule]
     for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 60)]:
         started = function(name, code(name), timeout=timeout, needs=[UseDatabase()], after=[schema])
-        schedule = Schedule(f"{name}-schedule", f"{prefix}-{name.replace('_', '-')}", rate, started)
-        alarms.watch(name, f"{prefix}-{name.replace('_', '-')}", function_conditions(started.name), parent=schedule)
+        schedule = Schedule(f"{name}-schedule", function_name(prefix, name), rate, started)
+        alarms.watch(name, function_name(prefix, name), function_conditions(started.name), parent=schedule)
 
     runs += [{"name": w.flow.function_name(prefix), "artefact": w.flow.code} for w in workers if w.deployed]
     entries = [worker.flow.registry_entry(prefix, VARIABLES, deployed=worker.deployed) for worker in workers]
