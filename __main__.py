@@ -45,12 +45,11 @@ PICTURES = "books/"
 
 def program() -> None:
     """Declare everything that one stack is."""
-    settings = configuration.load()
+    settings = configuration.load(configuration.Known(_codes, IMAGES))
     prefix, network = settings.prefix, settings.network
     tags = {"project": pulumi.get_project(), "environment": settings.environment}
     pulumi.runtime.register_stack_transformation(tagging(tags))
     flows = catalogue(prefix)
-    settings.refuse_stray_artefacts(flow.code for flow in flows)
 
     alarms = Alarms("alarms", f"{prefix}-alarms", settings.alarm_emails)
     database = Database(
@@ -166,12 +165,15 @@ def program() -> None:
         pulumi.export(name, value)
 
 
+def _codes(prefix: str) -> list[str]:
+    """Return what the artefacts of a stack may be called."""
+    return [flow.code for flow in catalogue(prefix)]
+
+
 def _code(prefix: str, name: str, given: Configured) -> Artefact | BuiltImage:
     """Return code that exists, or build it where the configuration says so."""
     if not isinstance(given, BuildArtefact):
         return given
-    if name not in IMAGES:
-        raise RefusedError(f"artefacts.{name}.build: this project has no Dockerfile for it, only {', '.join(IMAGES)}.")
     return ImageBuild(f"{name}-build", prefix, IMAGES[name], given.build).image
 
 
