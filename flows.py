@@ -11,6 +11,9 @@ from components.needs import ReadObjects, ReadObjectVersions, TellMissingObjects
 #: Functions of the program that send to flows: the API, and the sweeper that re-sends what was never sent.
 API = "api"
 JOB_SWEEPER = "job_sweeper"
+#: Every function that the program has whatever flows there are.
+MIGRATE = "migrate"
+FUNCTIONS = (API, JOB_SWEEPER, MIGRATE)
 
 #: Where a zip is entered, of the five flows whose code is built from BlueMoxon's own backend.
 ENTRY = "worker.handler"
@@ -122,4 +125,5 @@ def catalogue(prefix: str) -> tuple[Flow, ...]:
         ],
         prefix,
         producers=(API, JOB_SWEEPER),
+        functions=FUNCTIONS,
     )

@@ -122,11 +122,12 @@ def test(
     suites: Annotated[list[str] | None, typer.Argument(help="Suites [default: all that are not slow].")] = None,
     everything: Annotated[bool, typer.Option("--all", help="The slow tests too.")] = False,
     keyword: Annotated[str, typer.Option("-k", help="Only tests whose names match, as in pytest.")] = "",
+    lint: Annotated[bool, typer.Option("--lint", help="Linters and types even where suites are named.")] = False,
 ) -> None:
     """Lint, type-check and test; says each suite's share of the time and what was skipped, by name."""
     from ops import testing  # noqa: PLC0415
 
-    leave(lambda: testing.run(suites or [], everything=everything, keyword=keyword))
+    leave(lambda: testing.run(suites or [], everything=everything, keyword=keyword, lint=lint))
 
 
 @app.command(

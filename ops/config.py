@@ -24,8 +24,7 @@ def stack_config(project: Path, stack: str, given: Mapping[str, Any], overrides:
     Raises
     ------
     UserError
-        A file that is missing or no YAML, an override without `=`, an encrypted value, or a key that the project
-        requires and nobody gave.
+        A file that is missing or no YAML, an override without `=`, or an encrypted value.
     """
     definition = _read(project / "Pulumi.yaml")
     namespace = str(definition["name"])
@@ -39,34 +38,30 @@ def stack_config(project: Path, stack: str, given: Mapping[str, Any], overrides:
         default = entry.get("default", entry.get("value")) if isinstance(entry, dict) else entry
         if default is not None:
             values[key] = _text(default)
-    for key, value in (_read(stack_file).get("config") or {}).items():
-        if isinstance(value, dict) and set(value) == {"secure"}:
-            raise UserError(
-                f"{stack_file.name}: {key} is encrypted; the embedded engine cannot read it.",
-                "Use the Pulumi CLI for that stack.",
-            )
-        values[_full(key, namespace)] = _text(value)
+    configured = _read(stack_file).get("config") or {}
+    encrypted = [key for key, value in configured.items() if isinstance(value, dict) and set(value) == {"secure"}]
+    if encrypted:
+        raise UserError(
+            f"{stack_file.name}: {', '.join(encrypted)} is encrypted; the embedded engine cannot read it.",
+            "Use the Pulumi CLI for that stack.",
+        )
+    values.update({_full(key, namespace): _text(value) for key, value in configured.items()})
     values.update({_full(key, namespace): _text(value) for key, value in given.items()})
     values.update(_overrides(overrides, namespace))
 
-    missing = [key for key, entry in schema.items() if key not in values and not _optional(entry)]
-    if missing:
-        raise UserError(
-            f"Stack {stack!r} is missing the configuration value {missing[0]!r}.", f"Set it in {stack_file.name}."
-        )
+    # What is missing is for settings.py to say, with whatever else is wrong.
     return values
-
-
-def _optional(entry: Any) -> bool:
-    return isinstance(entry, dict) and entry.get("description", "").startswith("Optional")
 
 
 def _overrides(overrides: Iterable[str], namespace: str) -> dict[str, str]:
     values = {}
-    for override in overrides:
+    for number, override in enumerate(overrides, start=1):
         key, separator, value = override.partition("=")
         if not separator or not key:
-            raise UserError(f"--config {override!r} is not KEY=VALUE.", "Example: --config bluemoxon:version=2026.11")
+            # Not quoted: it may be a value whose key was forgotten, and a credential.
+            raise UserError(
+                f"--config number {number} is not KEY=VALUE.", "Example: --config bluemoxon:version=2026.11"
+            )
         values[_full(key, namespace)] = value
     return values
 

@@ -115,7 +115,7 @@ def test_the_sweeper_may_log_in_and_send_and_no_more(stack):
     assert allowed(made, "job_sweeper") == own(made, "job_sweeper") | database(made) | produces(made, "job_sweeper")
 
 
-@every_stack
+@pytest.mark.parametrize("stack", ["local"])
 def test_the_dispatcher_may_log_in_and_send_and_no_more(stack):
     made = deployed(stack)
     name = "tracking_dispatcher"

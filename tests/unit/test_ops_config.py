@@ -39,7 +39,7 @@ def test_values_reach_the_program_as_the_cli_writes_them(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("stack", "overrides", "sentence"),
     [
-        ("config: {}", [], "missing the configuration value 'shop:colour'"),
+        ("config: {colour: {secure: AAAA}, size: {secure: BBBB}}", [], "colour, size is encrypted"),
         ("config: {colour: {secure: AAAA}}", [], "shop:colour|colour is encrypted"),
         ("config: [", [], "is not YAML"),
         ("config: {colour: red}", ["size"], "is not KEY=VALUE"),
@@ -51,6 +51,18 @@ def test_unusable_configuration_is_refused_in_words(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         stack_config(project(tmp_path, stack), "dev", {}, overrides)
+
+
+def test_what_is_no_key_and_value_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--config number 2 is not KEY=VALUE") as refused:
+        stack_config(project(tmp_path, "config: {}"), "dev", {}, ["size=1", "hunter2"])
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_key_without_a_value_is_left_to_the_program_whatever_its_description_says(tmp_path: Path) -> None:
+    folder = project(tmp_path, "config: {}")
+    (folder / "Pulumi.yaml").write_text("name: shop\nconfig: {shop:colour: {type: string, description: Optional. No.}}")
+    assert stack_config(folder, "dev", {}) == {}
 
 
 def test_a_stack_without_a_file_is_refused_by_name(tmp_path: Path) -> None:
