@@ -1,5 +1,6 @@
 """A real PostgreSQL: started, locked, stopped, and never left behind."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -155,6 +156,57 @@ def test_a_broken_data_directory_is_an_error_with_the_logs_end(tmp_path):
     (tmp_path / "db" / "data" / "global" / "pg_control").unlink()
     with pytest.raises(PostgresError, match="pg_control"):
         server.start()
+
+
+def insert(server, acknowledged, until):
+    """Insert row after row, each acknowledged by its commit, on whatever connection there is at the time."""
+    deadline = time.monotonic() + 60
+    while len(acknowledged) < until:
+        try:
+            with login(server) as connection:
+                while len(acknowledged) < until:
+                    row = connection.execute("INSERT INTO kept DEFAULT VALUES RETURNING n").fetchone()
+                    assert row is not None
+                    acknowledged.append(row[0])
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "the server does not come back"
+            time.sleep(0.05)
+
+
+def kill_a_backend(server):
+    with server._connect() as connection:
+        found = connection.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app' LIMIT 1").fetchone()
+    if found is not None:
+        os.kill(found[0], signal.SIGKILL)
+
+
+def test_a_killed_backend_and_a_killed_server_lose_no_acknowledged_commit(tmp_path):
+    server = Postgres(tmp_path / "db")
+    server.start()
+    acknowledged: list[int] = []
+    try:
+        server.create_master("app", PASSWORD, "app")
+        with login(server) as connection:
+            connection.execute("CREATE TABLE kept (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+        insert(server, acknowledged, 30)
+        kill_a_backend(server)
+        with contextlib.suppress(psycopg.Error), login(server) as connection:  # held open, so that it is there to kill
+            connection.execute("INSERT INTO kept DEFAULT VALUES RETURNING n")
+            acknowledged += [row[0] for row in connection.execute("INSERT INTO kept DEFAULT VALUES RETURNING n")]
+            kill_a_backend(server)
+            connection.execute("SELECT 1")
+        insert(server, acknowledged, 60)
+        os.kill(server.pid, signal.SIGKILL)
+        assert gone(server.pid)
+        server.stop()
+        server.start()
+        insert(server, acknowledged, 90)
+        with login(server) as connection:
+            kept = {row[0] for row in connection.execute("SELECT n FROM kept")}
+    finally:
+        server.remove()
+    assert len(set(acknowledged)) == len(acknowledged), "an id was given twice"
+    assert set(acknowledged) <= kept
 
 
 DEAD_BEFORE_WATCHED = """
