@@ -172,6 +172,7 @@ class Database:
             pool_recycle=RECYCLE_SECONDS,
             hide_parameters=True,
         )
+        sa.event.listen(self.engine, "begin", self._limit)
 
     def __repr__(self) -> str:
         return f"Database({self._settings.secret_arn!r})"
@@ -226,6 +227,18 @@ class Database:
         self._login = tried
         return connection
 
+    def _limit(self, connection: sa.Connection) -> None:
+        """Set the limits of one transaction, as its first statement.
+
+        A pooler takes no start-up parameter (RDS Proxy: "doesn't support command-line options"), and gives the next
+        transaction of this connection to another server session: what is set for a session would be somebody else's.
+        """
+        connection.exec_driver_sql(
+            f"SET LOCAL statement_timeout = '{self._statement_seconds}s';"
+            f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s';"
+            " SET LOCAL timezone = 'UTC'"
+        )
+
     def _open(self, login: Login) -> psycopg.Connection[Any]:
         milliseconds = 1000
         return psycopg.connect(
@@ -234,11 +247,8 @@ class Database:
             # Packets without an answer end the connection; a statement's own limit is the server's business and
             # cannot help when the server is gone.
             tcp_user_timeout=self._statement_seconds * milliseconds,
-            options=(
-                f"-c statement_timeout={self._statement_seconds * milliseconds}"
-                f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS * milliseconds}"
-                " -c timezone=UTC"
-            ),
+            # A statement prepared in one server session is unknown, or another one, in the next.
+            prepare_threshold=None,
         )
 
     def _unavailable(self, login: Login, error: psycopg.OperationalError, began: float) -> DatabaseUnavailableError:
