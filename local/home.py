@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -98,6 +99,7 @@ class Home:
         deadline = time.monotonic() + _LOCK_PATIENCE
         while True:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._close_to_others()
             lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,6 +115,14 @@ class Home:
                 os.write(lock, str(os.getpid()).encode())
                 return lock
             os.close(lock)  # another process moved the folder aside meanwhile
+
+    def _close_to_others(self) -> None:
+        """Take a folder that others may look into from them: passwords and photographs will lie in it."""
+        mode = self.path.stat().st_mode
+        if mode & stat.S_ISVTX:
+            raise CloudError(f"{self.path} is a folder that everybody shares: name one of your own by BMX_HOME")
+        if mode & 0o077:
+            self.path.chmod(0o700)
 
     def _move_leftovers_aside(self) -> str | None:
         if not {entry.name for entry in self.path.iterdir()} - {_LOCK, _LOGS}:

@@ -17,13 +17,14 @@ import time
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
+from psycopg.conninfo import make_conninfo
 
 from local import postgres_supervisor
 
 HOST = "127.0.0.1"
 SUPERUSER = "rdsadmin"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0  # a busy machine makes a data directory in half a minute
 _STOP_SECONDS = 15.0
 _ATTEMPTS = 3
 
@@ -58,11 +59,29 @@ class Postgres:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = 0
-        self.pid = 0
         self._data = home / "data"
         self._log = home / "postgres.log"
         self._superuser_password = secrets.token_urlsafe(24)
         self._supervisor: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The server's process; 0 while there is none."""
+        try:
+            return int((self._data / "postmaster.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the server is started again when it ends."""
+        return self._supervisor is not None and self._supervisor.poll() is None
+
+    def answers(self) -> bool:
+        """Whether the server takes connections at this moment."""
+        asked = make_conninfo("", host=HOST, port=self.port, connect_timeout=2)
+        # OK is also what a server says that takes the connection and refuses the login
+        return pq.PGconn.ping(asked.encode()) == pq.Ping.OK
 
     def start(self) -> None:
         """Start the server, making its data directory first if there is none.
@@ -94,7 +113,8 @@ class Postgres:
     def _start_on_free_port(self) -> None:
         # between looking for a port and taking it another process may come first
         for attempt in range(_ATTEMPTS):
-            self.port = _free_port()
+            if attempt or not self.port:  # whoever knows where it listened finds it there again
+                self.port = _free_port()
             try:
                 self._start_once()
             except PostgresError as error:
@@ -106,12 +126,10 @@ class Postgres:
     def _start_once(self) -> None:
         command = [sys.executable, "-I", "-S", postgres_supervisor.__file__, "--binaries", str(_binaries())]
         command += ["--data", str(self._data), "--port", str(self.port), "--superuser", SUPERUSER]
-        with self._log.open("ab") as log:
+        with open(self._log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
             self._supervisor = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
             )
-        assert self._supervisor.stdout is not None  # noqa: S101 - a pipe was asked for
-        self.pid = int(self._supervisor.stdout.readline() or 0)
         deadline = time.monotonic() + _START_SECONDS
         while True:
             if self._supervisor.poll() is not None:
@@ -124,7 +142,32 @@ class Postgres:
                     raise PostgresError(f"PostgreSQL takes no connections: {error} (log: {self._log})") from error
                 time.sleep(0.03)
             else:
+                self._tell(postgres_supervisor.KEEP)
                 return
+
+    def _tell(self, what: bytes) -> None:
+        assert self._supervisor is not None and self._supervisor.stdin is not None  # noqa: S101 - a pipe was asked for
+        self._supervisor.stdin.write(what)
+        self._supervisor.stdin.flush()
+
+    def restart(self) -> None:
+        """Have the server end and start again; returns when the old one is gone, not yet when the new one answers.
+
+        Raises
+        ------
+        PostgresError
+            If it does not end, or, where nobody kept it any more, does not start.
+        """
+        if not self.supervised:
+            self.stop()
+            self.start()
+            return
+        before, deadline = self.pid, time.monotonic() + _STOP_SECONDS
+        self._tell(postgres_supervisor.REBOOT)
+        while before and self.pid == before:
+            if time.monotonic() > deadline:
+                raise PostgresError(f"PostgreSQL (pid {before}) did not end in {_STOP_SECONDS:.0f} s")
+            time.sleep(0.02)
 
     def _end_of_log(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
@@ -154,9 +197,9 @@ class Postgres:
         database : str, optional
             A database to make, owned by that user.
         """
-        role = sql.Identifier(user)
+        role, verifier = sql.Identifier(user), self._verifier(user, password)
         self._execute(
-            sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(role, sql.Literal(password)),
+            sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(role, sql.Literal(verifier)),
             sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(role),
         )
         if database and database != "postgres":
@@ -164,7 +207,13 @@ class Postgres:
 
     def set_password(self, user: str, password: str) -> None:
         """Change a role's password; whoever logs in with the old one is refused from now on."""
-        self._execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
+        verifier = sql.Literal(self._verifier(user, password))
+        self._execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), verifier))
+
+    def _verifier(self, user: str, password: str) -> str:
+        # a statement that fails stands in the server's log
+        with self._connect() as connection:
+            return connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
 
     def stop(self) -> None:
         """Stop the server; open connections are cut, the data stays.
@@ -177,9 +226,8 @@ class Postgres:
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None:
             return
-        assert supervisor.stdin is not None and supervisor.stdout is not None  # noqa: S101 - pipes were asked for
+        assert supervisor.stdin is not None  # noqa: S101 - a pipe was asked for
         supervisor.stdin.close()
-        supervisor.stdout.close()
         try:
             supervisor.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired as error:
@@ -189,4 +237,5 @@ class Postgres:
     def remove(self) -> None:
         """Stop the server and delete its data."""
         self.stop()
-        shutil.rmtree(self.home)
+        if self.home.exists():
+            shutil.rmtree(self.home)

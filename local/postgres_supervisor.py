@@ -2,18 +2,20 @@
 
 Made of the standard library alone, and one thread, since it changes its own user. It makes the data directory if there
 is none, starts the server, and stops it when its standard input ends, which also happens when the parent is killed.
+Once it has been told to keep the server, it starts it again whenever that ends, as RDS does; `REBOOT` makes it end.
 PostgreSQL refuses to run as root, so root becomes an unprivileged user first.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 UNPRIVILEGED = 65534  # "nobody", on every Linux; no user has to be added
@@ -27,6 +29,8 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
 _STOP_SECONDS = 10
+_PAUSE_SECONDS = 0.5  # what a killed server left holds its shared memory for a moment
+KEEP, REBOOT = b"k", b"r"  # what may be written to standard input
 
 
 def _libc() -> ctypes.CDLL:
@@ -124,35 +128,56 @@ def main() -> None:
         _initdb(arguments.binaries, arguments.data, arguments.superuser)
     command = [str(arguments.binaries / "postgres"), "-D", str(arguments.data), "-h", "127.0.0.1"]
     command += ["-p", str(arguments.port), "-k", "", "-c", "fsync=off", "-c", "max_connections=60"]
-    # what is stored here lives as long as this process; nothing has to survive a power cut
-    command += ["-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "timezone=UTC"]
-    with subprocess.Popen(
+    # Without fsync a power cut would lose data, and nothing here has to survive one. Commits wait for their write and
+    # pages are logged whole all the same: a killed process loses nothing that was acknowledged, as on RDS.
+    command += ["-c", "timezone=UTC"]
+    sys.exit(supervise(command, arguments.data))
+
+
+def supervise(command: list[str], folder: Path) -> int:
+    """Run a server until standard input ends, or until it ends before anybody wanted it kept; return its exit code."""
+    # a signal without a handler wakes nobody
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    kept, server = False, _start(command, folder)
+    while True:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, 1024)
+        if 0 in ready:
+            said = os.read(0, 1024)
+            if not said:
+                return _stop(server)
+            kept = True
+            if REBOOT in said:
+                server.send_signal(signal.SIGINT)  # fast shutdown
+        if server.poll() is None:
+            continue
+        if not kept:
+            return server.returncode
+        time.sleep(_PAUSE_SECONDS)
+        server = _start(command, folder)
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        cwd=arguments.data,
+        cwd=folder,
         start_new_session=True,
         preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
-    ) as server:
-        # a parent that was killed meanwhile reads nothing; its end of standard input is closed too, and is seen below
-        with contextlib.suppress(BrokenPipeError):
-            os.write(1, f"{server.pid}\n".encode())
-        _watch(server)
-    sys.exit(server.returncode)
+    )
 
 
-def _watch(server: subprocess.Popen[bytes]) -> None:
-    # the server's death must end this process too, though it sits in read()
-    signal.signal(signal.SIGCHLD, lambda *_: os._exit(server.wait()))
-    if server.poll() is not None:  # it died before anyone listened for that
-        return
-    while os.read(0, 1024):
-        pass
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _stop(server: subprocess.Popen[bytes]) -> int:
     server.send_signal(signal.SIGINT)  # fast shutdown
     try:
-        server.wait(_STOP_SECONDS)
+        return server.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         server.send_signal(signal.SIGQUIT)  # immediate shutdown
+        return server.wait()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
+import psycopg
+from moto.rds.exceptions import (
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    RDSClientError,
+)
 from moto.rds.models import DBInstance, MasterUserSecret, RDSBackend, rds_backends
 from moto.secretsmanager.models import SecretsManagerBackend
 
@@ -61,12 +66,13 @@ class Rds:
             lambda backend, identifier, wanted: self.modify(modify, backend, identifier, wanted),
         )
         patches.set(RDSBackend, "delete_db_instance", self._deleting(RDSBackend.delete_db_instance))
-        for name, stop, start in (
-            ("stop_db_instance", True, False),
-            ("start_db_instance", False, True),
-            ("reboot_db_instance", True, True),
+        patches.set(RDSBackend, "describe_db_instances", self._describing(RDSBackend.describe_db_instances))
+        for name, act in (
+            ("stop_db_instance", Postgres.stop),
+            ("start_db_instance", Postgres.start),
+            ("reboot_db_instance", Postgres.restart),
         ):
-            patches.set(RDSBackend, name, self._restarting(getattr(RDSBackend, name), stop=stop, start=start))
+            patches.set(RDSBackend, name, self._acting(getattr(RDSBackend, name), act))
         for name in (
             "restore_db_instance_from_db_snapshot",
             "restore_db_instance_to_point_in_time",
@@ -103,9 +109,10 @@ class Rds:
             try:
                 server.start()
                 server.create_master(instance.master_username, _password(instance, wanted), instance.db_name)
-            except (PostgresError, OSError) as error:
-                server.stop()
-                backend.databases.pop(identifier)
+            except (PostgresError, OSError, psycopg.Error) as error:
+                server.remove()
+                instance.deletion_protection = False
+                backend.delete_db_instance(identifier, skip_final_snapshot=True)
                 raise RDSClientError("InternalFailure", f"{identifier}: {error}") from error
             self._servers[identifier] = server
             instance.port = server.port
@@ -119,6 +126,8 @@ class Rds:
         with self._lock:
             managed = bool(backend.describe_db_instances(identifier)[0].manage_master_user_password)
             _check_password_change(wanted, managed=managed)
+            if _moves_password(wanted):
+                self._must_answer(identifier)
             wanted.pop("db_port_number", None)  # it listens where it listens
             if managed and wanted.get("manage_master_user_password"):
                 # already so; moto would make a second secret, whose password is nobody's
@@ -182,21 +191,51 @@ class Rds:
 
         return deleted
 
-    def _restarting(self, change: Callable[..., Any], *, stop: bool, start: bool) -> Callable[..., Any]:
-        """StopDBInstance, StartDBInstance and RebootDBInstance; a database that starts again has another port."""
+    def _describing(self, describe: Callable[..., Any]) -> Callable[..., Any]:
+        """DescribeDBInstances, and whatever moto looks up itself: what a database does now, not what it once did."""
+
+        def described(backend: Any, *args: Any, **kwargs: Any) -> Any:
+            instances = describe(backend, *args, **kwargs)
+            for instance in instances:
+                server = self._servers.get(instance.db_instance_identifier)
+                if server and instance.status in {"available", "rebooting", "failed"}:
+                    down = "rebooting" if server.supervised else "failed"
+                    instance.status = "available" if server.answers() else down
+            return instances
+
+        return described
+
+    def _acting(self, change: Callable[..., Any], act: Callable[[Postgres], None]) -> Callable[..., Any]:
+        """StopDBInstance, StartDBInstance and RebootDBInstance; a reboot has begun when it is answered, and no more."""
 
         def changed(backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+            if act is Postgres.restart:
+                (found,) = backend.describe_db_instances(db_instance_identifier)
+                if found.status == "stopped":
+                    raise RDSClientError(
+                        "InvalidDBInstanceState", f"Instance {db_instance_identifier} is not in available state."
+                    )
             instance = change(backend, db_instance_identifier, *args, **kwargs)
             with self._lock:
                 server = self._servers.get(db_instance_identifier)
-                if server and stop:
-                    server.stop()
-                if server and start:
-                    server.start()
+                if server:
+                    try:
+                        act(server)
+                    except (PostgresError, OSError, psycopg.Error) as error:
+                        raise RDSClientError("InternalFailure", f"{db_instance_identifier}: {error}") from error
                     instance.port = server.port
+                    if act is Postgres.restart:
+                        instance.status = "rebooting"
             return instance
 
         return changed
+
+    def _must_answer(self, identifier: str) -> None:
+        """Refuse a new password while the database is down, before anything is on record of it."""
+        server = self._servers.get(identifier)
+        if server and not server.answers():
+            # "InvalidDBInstanceState: The DB instance isn't in a valid state", ModifyDBInstance
+            raise RDSClientError("InvalidDBInstanceState", f"Database instance {identifier} is not in available state.")
 
     def _address(self, instance: Any) -> str | None:
         return HOST if instance.db_instance_identifier in self._servers else None
@@ -268,6 +307,13 @@ def _check_password_change(wanted: Mapping[str, Any], *, managed: bool) -> None:
         raise InvalidParameterCombination(
             "You can't rotate the master user password of an instance that RDS does not manage it for."
         )
+
+
+def _moves_password(wanted: Mapping[str, Any]) -> bool:
+    return any(
+        wanted.get(name)
+        for name in ("master_user_password", "manage_master_user_password", "rotate_master_user_password")
+    )
 
 
 def _no_data(*args: Any, **kwargs: Any) -> Any:

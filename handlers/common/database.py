@@ -6,6 +6,7 @@ built by interpolation, because passwords contain ``% # ? : [ ] /``; no message 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.pool import QueuePool
 
-from handlers.common.secrets import CURRENT, NoSecretValueError, SecretError, read_json
+from handlers.common.secrets import CURRENT, NoSecretValueError, SecretError, read_version
 from handlers.common.settings import DatabaseSettings
+from handlers.common.start_up import Accepted, Refusal, exchange
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -31,18 +34,29 @@ HIGHEST_PORT = 65535
 
 
 class DatabaseUnavailableError(RuntimeError):
-    """The database refuses the login, or does not answer in time."""
+    """The database refuses the login, or does not answer in time.
+
+    Parameters
+    ----------
+    refusal
+        What is known of why; whether it is the password, among others.
+    """
+
+    def __init__(self, message: str, refusal: Refusal) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True)
 class Login:
-    """Where the database is and who logs in."""
+    """Where the database is and who logs in; `version` is the id of the version of the credentials."""
 
     host: str
     port: int
     database: str
     username: str
     password: str = field(repr=False)
+    version: str = field(default="", compare=False)
 
 
 def read_login(secrets: SecretsManagerClient, secret_arn: str, stage: str = CURRENT) -> Login:
@@ -62,23 +76,39 @@ def read_login(secrets: SecretsManagerClient, secret_arn: str, stage: str = CURR
         A secret is not readable, not a JSON object, or lacks a key. The message names the secret and the key.
     """
     try:
-        contract = read_json(secrets, secret_arn, stage)
+        found = read_version(secrets, secret_arn, stage)
     except NoSecretValueError:
         if stage == CURRENT:
             raise
         # A signpost has no such version when the credentials that it points at have one.
-        contract = read_json(secrets, secret_arn)
-    credentials, credentials_arn = contract, secret_arn
+        found = read_version(secrets, secret_arn)
+    contract, credentials_arn = found.value, secret_arn
     if contract.get("credentials_secret_arn"):
         credentials_arn = str(contract["credentials_secret_arn"])
-        credentials = read_json(secrets, credentials_arn, stage)
+        found = read_version(secrets, credentials_arn, stage)
+    credentials = found.value
     return Login(
         host=_text(contract, secret_arn, "host"),
         port=_port(contract, secret_arn),
         database=_text(contract, secret_arn, "database", "dbname"),
         username=_text(credentials, credentials_arn, "username"),
         password=_text(credentials, credentials_arn, "password"),
+        version=found.identifier,
     )
+
+
+def connection_string(login: Login, settings: DatabaseSettings, **more: str | int) -> str:
+    """Return what libpq connects with; nothing in it is a start-up parameter that a pooler would refuse."""
+    given: dict[str, str | int | None] = {
+        "host": login.host,
+        "port": login.port,
+        "dbname": login.database,
+        "user": login.username,
+        "password": login.password,
+        "sslmode": settings.sslmode,
+        "sslrootcert": settings.sslrootcert,
+    }
+    return make_conninfo("", **given, **more)
 
 
 def _text(secret: Mapping[str, Any], arn: str, *names: str) -> str:
@@ -142,6 +172,7 @@ class Database:
             pool_recycle=RECYCLE_SECONDS,
             hide_parameters=True,
         )
+        sa.event.listen(self.engine, "begin", self._limit)
 
     def __repr__(self) -> str:
         return f"Database({self._settings.secret_arn!r})"
@@ -178,6 +209,7 @@ class Database:
 
     def _connect(self) -> psycopg.Connection[Any]:
         tried = self._login or self._read_login()
+        began = time.monotonic()
         try:
             connection = self._open(tried)
         except psycopg.OperationalError as error:
@@ -186,39 +218,48 @@ class Database:
             self._login = None
             current = self._read_login()
             if current == tried:
-                raise self._unavailable(tried, error) from error
-            tried = current
+                raise self._unavailable(tried, error, began) from error
+            tried, began = current, time.monotonic()
             try:
                 connection = self._open(current)
             except psycopg.OperationalError as second:
-                raise self._unavailable(current, second) from second
+                raise self._unavailable(current, second, began) from second
         self._login = tried
         return connection
+
+    def _limit(self, connection: sa.Connection) -> None:
+        """Set the limits of one transaction, as its first statement.
+
+        A pooler takes no start-up parameter (RDS Proxy: "doesn't support command-line options"), and gives the next
+        transaction of this connection to another server session: what is set for a session would be somebody else's.
+        """
+        connection.exec_driver_sql(
+            f"SET LOCAL statement_timeout = '{self._statement_seconds}s';"
+            f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s';"
+            " SET LOCAL timezone = 'UTC'"
+        )
 
     def _open(self, login: Login) -> psycopg.Connection[Any]:
         milliseconds = 1000
         return psycopg.connect(
-            host=login.host,
-            port=login.port,
-            dbname=login.database,
-            user=login.username,
-            password=login.password,
-            sslmode=self._settings.sslmode,
-            sslrootcert=self._settings.sslrootcert,
+            connection_string(login, self._settings),
             connect_timeout=self._connect_seconds,
             # Packets without an answer end the connection; a statement's own limit is the server's business and
             # cannot help when the server is gone.
             tcp_user_timeout=self._statement_seconds * milliseconds,
-            options=(
-                f"-c statement_timeout={self._statement_seconds * milliseconds}"
-                f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS * milliseconds}"
-                " -c timezone=UTC"
-            ),
+            # A statement prepared in one server session is unknown, or another one, in the next.
+            prepare_threshold=None,
         )
 
-    def _unavailable(self, login: Login, error: psycopg.OperationalError) -> DatabaseUnavailableError:
-        reason = " ".join(str(error).replace(login.password, "***").split())
+    def _unavailable(self, login: Login, error: psycopg.OperationalError, began: float) -> DatabaseUnavailableError:
+        refusal = Refusal(" ".join(str(error).split()))
+        # psycopg has no SQLSTATE for a failed connection. What was refused soon is asked once more, for that.
+        if time.monotonic() - began < self._connect_seconds / 2:
+            again = exchange(connection_string(login, self._settings), self._connect_seconds)
+            refusal = Refusal(f"{refusal.words} (and lets in now)") if isinstance(again, Accepted) else again
+        reason = str(refusal).replace(login.password, "***")
         return DatabaseUnavailableError(
             f"no connection to the database {login.database!r} at {login.host}:{login.port} as {login.username!r} "
-            f"(limit {self._connect_seconds} s): {reason}"
+            f"(limit {self._connect_seconds} s): {reason}",
+            refusal,
         )

@@ -9,7 +9,7 @@ from handlers.common.database import Database
 from handlers.common.secrets import CURRENT
 from handlers.common.settings import DatabaseSettings
 from handlers.common.version import version_answer
-from handlers.migrate.login import try_login
+from handlers.migrate.login import Endpoint, try_login
 from handlers.migrate.schema import upgrade
 
 logger = logs.configure()
@@ -21,12 +21,15 @@ STATEMENT_SECONDS = 600
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Upgrade the schema; answers ``{"revision", "applied", "stamped"}``, and raises where it cannot.
 
-    ``{"check": "login", "stage": "AWSCURRENT"}`` only tries to log in, from inside the network: see `login.py`.
+    ``{"check": "login", "stage": "AWSCURRENT"}`` only tries to log in, from inside the network, at the instance's own
+    ``host`` and ``port`` where these are given: see `login.py`.
     """
     if answer := version_answer(event):
         return dict(answer)
     if event.get("check") == "login":
-        return try_login(DatabaseSettings.from_environment(), str(event.get("stage") or CURRENT))
+        stage, host, port = str(event.get("stage") or CURRENT), event.get("host"), event.get("port")
+        endpoint = Endpoint(str(host), int(port)) if host and port else None
+        return try_login(DatabaseSettings.from_environment(), stage, endpoint)
     database = Database(DatabaseSettings.from_environment(), statement_seconds=STATEMENT_SECONDS)
     try:
         with database.begin() as connection:

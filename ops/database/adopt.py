@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from handlers.common.secrets import SecretError, read_json
-from ops.database.target import CURRENT, PREVIOUS, Target, usable
+from ops.database.target import AWS_ERRORS, CURRENT, PREVIOUS, Target, usable
 from ops.errors import UserError
 
 
@@ -33,10 +31,9 @@ def adopt_managed(target: Target) -> None:
     if managed.get("SecretArn"):
         _continue(target, contract, str(managed["SecretArn"]))
         return
+    target.must_log_in()
     if why := usable(contract, str(found["MasterUsername"])):
         raise UserError(f"The secret's current version cannot be gone back to: {why}.", "First: ./bmx db repair")
-    if not target.login().ok:
-        raise UserError("The secret does not log in, so nothing could be gone back to.", "First: ./bmx db repair")
     target.change(
         f"have RDS make and keep the master password of {target.identifier}",
         lambda: target.modify(ManageMasterUserPassword=True),
@@ -116,7 +113,7 @@ def _contract(target: Target) -> dict[str, Any]:
         return dict(target.version(CURRENT) or {})
     except SecretError as error:
         raise UserError(str(error), "First: ./bmx db repair", exit_code=1) from error
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         raise UserError(f"The secret cannot be read: {error}", exit_code=1) from error
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -11,10 +12,17 @@ from ops.audit import Audit
 from ops.database.adopt import adopt_managed
 from ops.database.repair import repair
 from ops.database.rotate import rotate
-from ops.database.target import Target
+from ops.database.target import AWS_ERRORS, Target
 from ops.display import console_for
+from ops.errors import UserError
 from ops.stacks import StackHandle, stack
 
+_VERDICTS = {
+    "password": "refused, the password is wrong.",
+    "user": "refused, the user is not the instance's.",
+    "secret": "not tried, the secret says none.",
+    "unknown": "none, and nothing is known of the password.",
+}
 COMMANDS: dict[str, Callable[[Target], None]] = {"repair": repair, "rotate": rotate, "adopt-managed": adopt_managed}
 
 
@@ -22,19 +30,24 @@ def check(name: str, *, as_json: bool) -> int:
     """Say whether the secret logs in, as whom, and which secret it is; 0 when it does, else 1."""
     handle = stack(name)
     target = Target(handle, lambda _: None, lambda _: None)
-    login = target.login()
+    with _in_words():
+        login = target.login()
+    works = login.ok and not login.callers
     if as_json:
         print(json.dumps({"stack": handle.name, "mode": target.mode, **vars(login)}))  # noqa: T201
-        return 0 if login.ok else 1
+        return 0 if works else 1
     console = console_for()
     console.print(f"stack:   {handle.name} ({target.mode})", markup=False)
     console.print(f"secret:  {login.secret}", markup=False, soft_wrap=True)
     if login.ok:
         console.print(f"login:   works, as {login.user} to {login.database}", markup=False)
     else:
-        console.print(f"login:   refused. {login.reason}", markup=False, soft_wrap=True)
+        console.print(f"login:   {_VERDICTS[login.cause]} {login.reason}", markup=False, soft_wrap=True)
+    if login.cause == "password":
         console.print(f"         Bring them back together: ./bmx db repair --stack {handle.name}", markup=False)
-    return 0 if login.ok else 1
+    if login.callers:
+        console.print(f"callers: refused at the secret's own address. {login.callers}", markup=False, soft_wrap=True)
+    return 0 if works else 1
 
 
 def act(command: str, name: str, *, dry_run: bool) -> int:
@@ -48,8 +61,20 @@ def act(command: str, name: str, *, dry_run: bool) -> int:
     handle = stack(name)
     console = console_for()
     target = Target(handle, _teller(console), _recorder(handle, command), dry_run=dry_run)
-    COMMANDS[command](target)
+    with _in_words():
+        COMMANDS[command](target)
     return 0
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Let what AWS answers end in a sentence, wherever it was asked."""
+    try:
+        yield
+    except AWS_ERRORS as error:
+        raise UserError(
+            f"AWS does not do what it is asked: {error}", "See what holds: ./bmx db check", exit_code=1
+        ) from error
 
 
 def _teller(console: Console) -> Callable[[str], None]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from handlers.common.secrets import SecretError
 from ops.database.rotate import forget_pending, promote, rotate_managed
-from ops.database.target import CURRENT, PENDING, PREVIOUS, Target, usable
+from ops.database.target import CURRENT, PENDING, PREVIOUS, Login, Target, usable
 from ops.errors import UserError
 
 
@@ -27,14 +27,23 @@ def repair(target: Target) -> None:
     if target.mode == "managed":
         _mend_signpost(target)
     login = target.login()
+    if login.ok and login.callers:
+        raise UserError(
+            f"{login.user} logs in at the instance, and nobody at the address that the secret names: {login.callers}",
+            f"Write the right host and port into {target.secret_arn}, or mend what listens there.",
+            exit_code=1,
+        )
     if login.ok:
         target.say(f"{login.user} logs in to {login.database}: database and secret agree")
         if target.mode == "adopted" and target.version_id(PENDING) not in {None, target.version_id(CURRENT)}:
             forget_pending(target)
         return
+    target.refuse_unless_known(login)
     target.say(f"no login: {login.reason}")
     if target.mode == "managed":
-        rotate_managed(target)
+        if login.cause != "password":
+            raise UserError(f"RDS's own secret says no login, so nothing was changed. {login.reason}", exit_code=1)
+        rotate_managed(target, login)
     else:
         _repair_adopted(target)
 
@@ -42,12 +51,19 @@ def repair(target: Target) -> None:
 def _mend_signpost(target: Target) -> None:
     """The secret that says where the database and its credentials lie must say what RDS says."""
     found = target.instance()
-    right = {
-        "host": found["Endpoint"]["Address"],
-        "port": found["Endpoint"]["Port"],
-        "database": found["DBName"],
-        "credentials_secret_arn": found["MasterUserSecret"]["SecretArn"],
-    }
+    try:
+        right = {
+            "host": found["Endpoint"]["Address"],
+            "port": found["Endpoint"]["Port"],
+            "database": found["DBName"],
+            "credentials_secret_arn": found["MasterUserSecret"]["SecretArn"],
+        }
+    except KeyError as error:
+        raise UserError(
+            f"RDS does not say {error} of {target.identifier}, so nothing was changed.",
+            "Without MasterUserSecret RDS does not keep the password; otherwise wait until it is available.",
+            exit_code=1,
+        ) from error
     said: Mapping[str, Any] | None
     try:
         said = target.version(CURRENT)
@@ -66,26 +82,31 @@ def _mend_signpost(target: Target) -> None:
 def _repair_adopted(target: Target) -> None:
     owner = str(target.instance()["MasterUsername"])
     pending, current, previous = (_version(target, stage) for stage in (PENDING, CURRENT, PREVIOUS))
-    works = {stage: target.login(stage).ok for stage in (PENDING, PREVIOUS) if target.version_id(stage)}
-    if works.get(PENDING) and not usable(pending, owner):
+    tried = {stage: target.login(stage) for stage in (PENDING, PREVIOUS) if target.version_id(stage)}
+    for login in tried.values():
+        if login.cause == "unknown":
+            target.refuse_unless_known(login)
+    works = {stage for stage, login in tried.items() if login.ok}
+    if PENDING in works and not usable(pending, owner):
         target.say("a rotation was interrupted: the pending version logs in")
         promote(target)
     elif why := usable(current, owner):
         target.say(f"the secret's current version cannot be the database's: {why}")
-        _return_to_previous(target, previous, owner, logs_in=works.get(PREVIOUS, False))
+        _return_to_previous(target, previous, owner, tried.get(PREVIOUS))
     else:
-        _set_to_secret(target, str((current or {})["password"]), previous if works.get(PREVIOUS) else None)
+        _set_to_secret(target, str((current or {})["password"]), previous if PREVIOUS in works else None)
     forget_pending(target)
 
 
-def _return_to_previous(target: Target, previous: Mapping[str, Any] | None, owner: str, *, logs_in: bool) -> None:
-    if why := usable(previous, owner):
+def _return_to_previous(target: Target, previous: Mapping[str, Any] | None, owner: str, tried: Login | None) -> None:
+    why = usable(previous, owner) or (tried.reason if tried and tried.cause == "secret" else "")
+    if why:
         raise UserError(
             f"The secret's previous version cannot be gone back to either: {why}.",
             f"Write username, password, host, port and database into {target.secret_arn}, then run this again.",
             exit_code=1,
         )
-    if not logs_in:
+    if tried and tried.cause == "password":
         target.change(
             f"set the master password of {target.identifier} to the secret's previous one",
             lambda: target.modify(MasterUserPassword=str((previous or {})["password"])),

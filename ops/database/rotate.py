@@ -11,7 +11,7 @@ import json
 
 from handlers.common.secrets import SecretError
 from ops.database.passwords import new_password
-from ops.database.target import CURRENT, PENDING, Target, usable
+from ops.database.target import CURRENT, PENDING, Login, Target, usable
 from ops.errors import UserError
 
 THEN = "Then: ./bmx db repair"
@@ -27,27 +27,26 @@ def rotate(target: Target) -> None:
     """
     target.require("managed", "adopted")
     if target.mode == "managed":
-        rotate_managed(target)
+        rotate_managed(target, target.must_log_in())
     else:
         _rotate_adopted(target)
 
 
-def rotate_managed(target: Target) -> None:
-    """Have RDS rotate the password that it keeps, and prove a login."""
+def rotate_managed(target: Target, before: Login) -> None:
+    """Have RDS rotate the password that it keeps, and prove a login with another version than that of `before`."""
     target.change(
         f"have RDS rotate the master password of {target.identifier}",
         lambda: target.modify(RotateMasterUserPassword=True),
     )
-    target.prove("RDS rotated the password, and no login works with it", fix=THEN)
+    target.prove("RDS rotated the password, and no login works with it", fix=THEN, after=before.version)
 
 
 def _rotate_adopted(target: Target) -> None:
     owner = str(target.instance()["MasterUsername"])
+    target.must_log_in()
     current = _readable(target)
     if why := usable(current, owner):
         raise UserError(f"The secret's current version cannot be gone back to: {why}.", "First: ./bmx db repair")
-    if not target.login().ok:
-        raise UserError("The secret does not log in, so there is nothing to rotate from.", "First: ./bmx db repair")
     if target.version_id(PENDING) not in {None, target.version_id(CURRENT)}:
         raise UserError("A rotation was interrupted: the secret has a pending version.", "First: ./bmx db repair")
     value = {**current, "password": new_password()}

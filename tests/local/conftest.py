@@ -24,9 +24,16 @@ from handlers.common.settings import DatabaseSettings
 from handlers.migrate.schema import upgrade
 from local.postgres import HOST, Postgres
 from tests.local.api_caller import BUCKET, FLOW, KEY, KEYS_SECRET, QUEUE, keys_document, registry_text
+from tests.local.pgbouncer import PgBouncer, running
 
 PASSWORD = "a%b#c?d:/[x]"  # every character that breaks an interpolated URL
 USER = "bluemoxon"
+THROUGH_A_POOLER = {
+    "test_common_database",
+    "test_jobs",
+    "test_pooler",
+    "test_sweeper",
+}
 
 
 @dataclass(frozen=True)
@@ -119,9 +126,32 @@ def aws_mock(monkeypatch: pytest.MonkeyPatch, boto3_session: boto3.Session) -> I
     aws.forget_clients()
 
 
+@pytest.fixture(scope="session")
+def pooler(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
+    with running(tmp_path_factory.mktemp("pgbouncer"), postgres.host, postgres.port, USER, PASSWORD) as pooler:
+        yield pooler
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what stands on the application's own connections a second time, through PgBouncer."""
+    module = metafunc.module.__name__.rpartition(".")[2]
+    chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if module in THROUGH_A_POOLER and "secret_arn" in metafunc.fixturenames and "database_route" not in chosen:
+        metafunc.parametrize("database_route", ["straight", "pgbouncer"], indirect=True)
+
+
 @pytest.fixture
-def secret_arn(aws_mock: None, postgres: Server, database_name: str) -> str:
-    contract = {"username": USER, "password": PASSWORD, "host": postgres.host, "port": str(postgres.port)}
+def database_route(request: pytest.FixtureRequest, postgres: Server) -> tuple[str, int]:
+    """Host and port by which the application reaches the database."""
+    if getattr(request, "param", "straight") == "straight":
+        return postgres.host, postgres.port
+    pooler: PgBouncer = request.getfixturevalue("pooler")
+    return pooler.host, pooler.port
+
+
+@pytest.fixture
+def secret_arn(aws_mock: None, database_route: tuple[str, int], database_name: str) -> str:
+    contract = {"username": USER, "password": PASSWORD, "host": database_route[0], "port": str(database_route[1])}
     created = boto3.client("secretsmanager").create_secret(
         Name="database", SecretString=json.dumps(contract | {"dbname": database_name})
     )

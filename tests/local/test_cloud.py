@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
@@ -17,6 +18,7 @@ from moto.core.authorization import ActionAuthenticatorMixin
 
 from local.attach import CloudNotRunning, attach
 from local.cloud import Cloud, CloudAlreadyUp, CloudError, Ports
+from local.home import Home
 from local.postgres import HOST
 from local.rds import random_password
 
@@ -105,6 +107,22 @@ def test_another_process_finds_the_cloud_and_may_do_anything(cloud):
 def test_only_its_owner_can_read_the_clouds_record(cloud):
     assert stat.S_IMODE((cloud.home / "cloud.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(cloud.home.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o777])
+def test_a_folder_that_others_may_look_into_is_closed_to_them(tmp_path, mode):
+    tmp_path.chmod(mode)
+    home = Home(tmp_path)
+    home.claim()
+    home.release()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_everybody_shares_is_refused(tmp_path):
+    tmp_path.chmod(0o1777)
+    with pytest.raises(CloudError, match="BMX_HOME"):
+        Home(tmp_path).claim()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
 
 
 def test_the_admin_key_is_not_shown(cloud):
@@ -313,17 +331,86 @@ def test_switching_management_on_changes_the_password(cloud, rds, given):
     assert logs_in(rds, "given", secret(cloud, instance)["password"])
 
 
-def test_a_reboot_keeps_data_and_password(rds, given):
-    rds.reboot_db_instance(DBInstanceIdentifier="given")
+def status(rds, identifier):
+    return rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]["DBInstanceStatus"]
+
+
+def becomes_available(rds, identifier, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while status(rds, identifier) != "available":
+        assert time.monotonic() < deadline, status(rds, identifier)
+        time.sleep(0.05)
+
+
+def test_a_reboot_is_another_process_that_keeps_address_data_and_password(cloud, rds, given):
+    server = cloud.rds.server("given")
+    pid, endpoint = server.pid, given["Endpoint"]
+    said = rds.reboot_db_instance(DBInstanceIdentifier="given")["DBInstance"]
+    assert said["DBInstanceStatus"] == "rebooting"
+    assert gone(pid)
+    becomes_available(rds, "given")
+    assert rds.describe_db_instances(DBInstanceIdentifier="given")["DBInstances"][0]["Endpoint"] == endpoint
+    assert server.pid not in {0, pid}
     assert logs_in(rds, "given", "the-first-one")
+
+
+def test_a_database_that_dies_comes_back_and_is_not_called_available_meanwhile(cloud, rds, given):
+    server = cloud.rds.server("given")
+    with psycopg.connect(
+        host=given["Endpoint"]["Address"],
+        port=given["Endpoint"]["Port"],
+        user="app",
+        password="the-first-one",
+        dbname="app",
+    ) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+    os.kill(server._supervisor.pid, signal.SIGSTOP)  # so that there is a meanwhile
+    try:
+        killed = server.pid
+        os.kill(killed, signal.SIGKILL)
+        assert gone(killed)
+        assert status(rds, "given") == "rebooting"
+        refused = code(rds.modify_db_instance, DBInstanceIdentifier="given", MasterUserPassword="while-it-is-down")
+        assert refused[0] == "InvalidDBInstanceState"
+    finally:
+        os.kill(server._supervisor.pid, signal.SIGCONT)
+    becomes_available(rds, "given")
+    assert server.pid != killed
+    assert logs_in(rds, "given", "the-first-one")
+
+
+def test_a_database_whose_supervisor_dies_has_failed_and_a_reboot_brings_it_back(cloud, rds, given):
+    server = cloud.rds.server("given")
+    pid = server.pid
+    os.kill(server._supervisor.pid, signal.SIGKILL)
+    assert gone(pid)
+    assert status(rds, "given") == "failed"
+    rds.reboot_db_instance(DBInstanceIdentifier="given")
+    becomes_available(rds, "given")
+    assert logs_in(rds, "given", "the-first-one")
+
+
+def test_a_database_that_cannot_be_made_leaves_no_process_no_folder_and_no_secret(cloud, rds):
+    def secrets():
+        return [each["ARN"] for each in cloud.client("secretsmanager").list_secrets()["SecretList"]]
+
+    before, children = secrets(), {child.pid for child in psutil.Process().children(recursive=True)}
+    refused = {"MasterUsername": "pg_reserved", "ManageMasterUserPassword": True}
+    with pytest.raises(ClientError, match="reserved"):
+        create(rds, "never", **refused)
+    assert not (cloud.home / "postgres" / "never").exists()
+    assert secrets() == before
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= children
+    assert code(rds.describe_db_instances, DBInstanceIdentifier="never")[0] == "DBInstanceNotFound"
 
 
 def test_a_deleted_instance_is_gone_with_its_data(cloud, rds):
     create(rds, "short", MasterUserPassword="the-first-one")
     server = cloud.rds.server("short")
     assert server is not None
+    pid = server.pid
     rds.delete_db_instance(DBInstanceIdentifier="short", SkipFinalSnapshot=True)
-    assert gone(server.pid)
+    assert gone(pid)
     assert not server.home.exists()
 
 

@@ -1,11 +1,13 @@
 """Connections to a real PostgreSQL whose login comes from a secret and may be rotated at any time."""
 
+import contextlib
 import json
 import socket
 import threading
 import time
 
 import boto3
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -80,6 +82,7 @@ def test_a_password_with_every_character_of_a_url_logs_in(database):
     database.ping()
 
 
+@pytest.mark.parametrize("database_route", ["straight"], indirect=True)  # PgBouncer has a list of passwords of its own
 def test_a_rotated_password_is_read_again_and_the_caller_notices_nothing(postgres, database, secret_arn):
     database.ping()
     secrets = boto3.client("secretsmanager")
@@ -101,6 +104,8 @@ def test_a_wrong_password_is_tried_once_and_never_shown(postgres, database_name,
     with pytest.raises(DatabaseUnavailableError, match="password authentication failed") as refused:
         database.ping()
     assert "hunter2" not in str(refused.value) + repr(refused.value) + repr(database)
+    assert refused.value.refusal.wrong_password
+    assert "the server refuses the password" in str(refused.value)
     assert len(reads) == 2  # once to log in, once to see whether it was rotated: no third
 
 
@@ -116,8 +121,23 @@ def test_a_database_that_does_not_answer_is_an_error_within_seconds(secrets):
         assert time.monotonic() - began < 30
 
 
+@pytest.mark.parametrize("database_route", ["straight"], indirect=True)  # PgBouncer lets clients wait
+def test_a_database_that_is_full_is_not_called_a_wrong_password(postgres, database, database_name):
+    held = []
+    try:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                held.append(postgres.connect(database_name))
+        with pytest.raises(DatabaseUnavailableError, match="the server has no connection free") as refused:
+            database.ping()
+    finally:
+        for connection in held:
+            connection.close()
+    assert (refused.value.refusal.sqlstate, refused.value.refusal.wrong_password) == ("53300", False)
+
+
 def test_a_server_without_tls_is_refused_by_default(secret_arn):
-    with pytest.raises(DatabaseUnavailableError, match="SSL"):
+    with pytest.raises(DatabaseUnavailableError, match=r"no trusted TLS connection.*SSL"):
         Database(DatabaseSettings(secret_arn)).ping()
 
 

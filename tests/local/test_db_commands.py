@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from handlers.common.settings import DatabaseSettings
-from handlers.migrate.login import try_login
+from handlers.migrate.login import Endpoint, try_login
 from local.cloud import Cloud
 from ops.database import target as targets
 from ops.database.adopt import adopt_managed
@@ -79,6 +79,8 @@ class World:
         self.known_credentials = None
         self.made, self.said, self.recorded = [], [], []
         self.kill_before = self.kill_after = 0
+        self.settings = DatabaseSettings(self.arn, "disable")
+        self.endpoint = None
 
     @property
     def instance(self):
@@ -86,7 +88,8 @@ class World:
 
     def invoke(self, FunctionName, Payload):  # noqa: N803
         asked = json.loads(Payload)
-        found = try_login(DatabaseSettings(self.arn, "disable"), asked["stage"], self.secrets)
+        endpoint = self.endpoint or Endpoint(asked["host"], asked["port"])
+        found = try_login(self.settings, asked["stage"], endpoint, self.secrets)
         return {"Payload": io.BytesIO(json.dumps(found).encode())}
 
     def client(self, service):
@@ -112,6 +115,7 @@ class World:
     def reset(self):
         """Back to database and secret agreeing on the first password, whatever was left."""
         self.kill_before = self.kill_after = 0
+        self.endpoint, self.settings = None, DatabaseSettings(self.arn, "disable")
         if self.mode == "adopted":
             off = {"ManageMasterUserPassword": False} if self.instance.get("MasterUserSecret") else {}
             self.rds.modify_db_instance(DBInstanceIdentifier=self.name, MasterUserPassword=GOOD, **off)
@@ -130,7 +134,8 @@ class World:
         return json.loads(self.secrets.get_secret_value(SecretId=self.arn)["SecretString"])
 
     def logs_in(self):
-        return self.target().login().ok
+        login = self.target().login()
+        return login.ok and not login.callers
 
     def accepts(self, password):
         try:
@@ -199,7 +204,6 @@ ACCIDENTS = [
     secret_is_a_placeholder,
     secret_of_another_shape,
     secret_is_no_json,
-    secret_names_another_user,
 ]
 
 
@@ -245,7 +249,7 @@ def test_what_a_placeholder_says_never_reaches_the_database(adopted):
 def test_a_repair_that_does_not_help_puts_back_what_worked(adopted, monkeypatch):
     secret_changed(adopted)
     original = adopted.target().login
-    monkeypatch.setattr(Target, "proven", lambda self, stage="AWSCURRENT": targets.Login(False, "", reason="no"))
+    monkeypatch.setattr(Target, "proven", lambda self, stage="AWSCURRENT", **_: targets.Login(False, "", reason="no"))
     assert not original().ok
     with pytest.raises(UserError, match="still does not log in"):
         adopted.run(repair)
@@ -290,7 +294,7 @@ def test_a_rotation_that_fails_half_way_goes_back(adopted, failing, monkeypatch)
     monkeypatch.setattr(
         Target,
         "proven",
-        lambda self, stage="AWSCURRENT": refused if stage == "AWSPENDING" else works(self, stage),
+        lambda self, stage="AWSCURRENT", **_: refused if stage == "AWSPENDING" else works(self, stage),
     )
     refusals = [UserError("RDS says no")] if failing == "RDS" else []
     modify = Target.modify
@@ -383,12 +387,19 @@ def test_a_hand_over_that_is_killed_at_any_change_is_finished_by_running_it_agai
 
 
 def test_a_hand_over_that_fails_goes_back(adopted, monkeypatch):
-    monkeypatch.setattr(Target, "proven", lambda self, stage="AWSCURRENT": targets.Login(False, "", reason="no"))
+    monkeypatch.setattr(Target, "proven", lambda self, stage="AWSCURRENT", **_: targets.Login(False, "", reason="no"))
     with pytest.raises(UserError, match="does not log in"):
         adopted.run(adopt_managed)
     assert adopted.accepts(GOOD)
     assert adopted.current()["password"] == GOOD
     assert not adopted.instance.get("MasterUserSecret")
+
+
+def test_a_repair_says_that_the_secret_leads_elsewhere(adopted):
+    adopted.put({**adopted.value, "port": 1})
+    with pytest.raises(UserError, match="nobody at the address that the secret names"):
+        adopted.run(repair)
+    assert adopted.made == []
 
 
 @pytest.mark.parametrize("command", [repair, rotate, adopt_managed])

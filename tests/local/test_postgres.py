@@ -1,5 +1,6 @@
 """A real PostgreSQL: started, locked, stopped, and never left behind."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -157,18 +158,93 @@ def test_a_broken_data_directory_is_an_error_with_the_logs_end(tmp_path):
         server.start()
 
 
-DEAD_BEFORE_WATCHED = """
-import subprocess, sys, time
-from local import postgres_supervisor
-server = subprocess.Popen([sys.executable, "-c", ""])
-time.sleep(1)  # dead, and its signal gone by
-postgres_supervisor._watch(server)
-"""
+def insert(server, acknowledged, until):
+    """Insert row after row, each acknowledged by its commit, on whatever connection there is at the time."""
+    deadline = time.monotonic() + 60
+    while len(acknowledged) < until:
+        try:
+            with login(server) as connection:
+                while len(acknowledged) < until:
+                    row = connection.execute("INSERT INTO kept DEFAULT VALUES RETURNING n").fetchone()
+                    assert row is not None
+                    acknowledged.append(row[0])
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "the server does not come back"
+            time.sleep(0.05)
 
 
-def test_a_server_that_died_before_it_was_watched_ends_its_supervisor():
-    with subprocess.Popen([sys.executable, "-c", DEAD_BEFORE_WATCHED], stdin=subprocess.PIPE) as supervisor:
-        assert supervisor.wait(20) == 0
+def kill_a_backend(server):
+    with server._connect() as connection:
+        found = connection.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app' LIMIT 1").fetchone()
+    if found is not None:
+        os.kill(found[0], signal.SIGKILL)
+
+
+def test_a_killed_backend_and_a_killed_server_lose_no_acknowledged_commit(tmp_path):
+    server = Postgres(tmp_path / "db")
+    server.start()
+    acknowledged: list[int] = []
+    try:
+        server.create_master("app", PASSWORD, "app")
+        with login(server) as connection:
+            connection.execute("CREATE TABLE kept (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+        insert(server, acknowledged, 30)
+        kill_a_backend(server)
+        with contextlib.suppress(psycopg.Error), login(server) as connection:  # held open, so that it is there to kill
+            connection.execute("INSERT INTO kept DEFAULT VALUES RETURNING n")
+            acknowledged += [row[0] for row in connection.execute("INSERT INTO kept DEFAULT VALUES RETURNING n")]
+            kill_a_backend(server)
+            connection.execute("SELECT 1")
+        insert(server, acknowledged, 60)
+        killed, port = server.pid, server.port
+        os.kill(killed, signal.SIGKILL)  # its supervisor starts it again, where it was
+        assert gone(killed)
+        insert(server, acknowledged, 90)
+        with login(server) as connection:
+            kept = {row[0] for row in connection.execute("SELECT n FROM kept")}
+    finally:
+        server.remove()
+    assert server.port == port
+    assert len(set(acknowledged)) == len(acknowledged), "an id was given twice"
+    assert set(acknowledged) <= kept
+
+
+def test_no_password_stands_in_the_log_and_nobody_else_may_read_it(server):
+    with pytest.raises(psycopg.errors.UndefinedObject):
+        server.set_password("nobody-of-that-name", "hunter2-in-the-log")
+    log = server.home / "postgres.log"
+    assert "nobody-of-that-name" in log.read_text()
+    assert "hunter2" not in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_restarted_server_is_another_process_at_the_same_address(tmp_path):
+    server = Postgres(tmp_path / "db")
+    server.start()
+    try:
+        server.create_master("app", PASSWORD, "app")
+        before = server.pid, server.port
+        server.restart()
+        assert gone(before[0])
+        until(server.answers)
+        login(server).close()
+        assert (server.pid != before[0], server.port) == (True, before[1])
+    finally:
+        server.remove()
+
+
+def until(holds, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.02)
+
+
+def test_a_server_that_dies_before_it_is_kept_ends_its_supervisor():
+    code = "import sys; from pathlib import Path; from local.postgres_supervisor import supervise\n"
+    code += "sys.exit(supervise([sys.executable, '-c', 'raise SystemExit(3)'], Path()))"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as supervisor:
+        assert supervisor.wait(60) == 3
 
 
 PARENT = """
