@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from moto.events.models import events_backends
 
 from components.schedule_expression import ScheduleError, parse
+from local.iam_policy import UnsupportedPolicyError
 from local.invocation import InvokeError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Schedules:
         self._runtime = runtime
         self._stop = threading.Event()
         self._next: dict[tuple[str, str], float] = {}
-        self._thread = threading.Thread(target=self._run, name="schedules", daemon=True)
+        self._thread = runtime.background.thread("schedules", self._run, self._stop)
 
     def start(self) -> None:
         """Begin."""
@@ -69,7 +70,8 @@ class Schedules:
                 while (following := schedule.after(due)) <= now:
                     due = following
                 self._next[key] = following
-                self._fire(rule, due)
+                with self._runtime.background.guarded(f"rule {rule.name}"):
+                    self._fire(rule, due)
 
     def _fire(self, rule: Any, due: float) -> None:
         event = scheduled_event(rule.arn, self._runtime.account, self._runtime.region, due)
@@ -79,16 +81,23 @@ class Schedules:
             if ":lambda:" not in arn or unknown:
                 _log.error("target %s of rule %s is not run: %s", arn, rule.name, unknown or "not a function")
                 continue
-            if not self._runtime.iam.service_may(
-                "events.amazonaws.com", "lambda:InvokeFunction", arn, rule.arn
-            ).allowed:
-                _log.error("rule %s may not invoke %s: its resource policy does not allow it", rule.name, arn)
+            if refusal := self._refusal(rule, arn):
+                _log.error("rule %s may not invoke %s: %s", rule.name, arn, refusal)
                 continue
             payload = target["Input"].encode() if target.get("Input") else json.dumps(event).encode()
             try:
                 self._runtime.invoke_async(arn, payload)
             except InvokeError as error:
                 _log.error("rule %s could not invoke %s: %s", rule.name, arn, error)
+
+    def _refusal(self, rule: Any, arn: str) -> str | None:
+        """Why EventBridge may not invoke a function, in words."""
+        iam = self._runtime.iam
+        try:
+            decision = iam.service_may("events.amazonaws.com", "lambda:InvokeFunction", arn, rule.arn)
+        except UnsupportedPolicyError as error:
+            return f"its resource policy cannot be decided here: {error}"
+        return None if decision.allowed else "its resource policy does not allow it"
 
 
 def scheduled_event(rule_arn: str, account: str, region: str, due: float) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from local import background
 from ops.display import console_for
 from ops.errors import UserError
+from ops.paths import HOME
 from ops.stacks import StackHandle, stack
 
 WATCH_SECONDS = 5.0
@@ -39,6 +41,8 @@ def show(
             if watch and console.is_terminal:
                 console.clear()
             print_health(console, health)
+            for trouble in background.troubles(HOME) if found.is_local else ():
+                console.print(f"embedded cloud: {escape(str(trouble))}", soft_wrap=True)
         if not watch:
             return 1 if health["status"] == "unhealthy" else 0
         sleep(WATCH_SECONDS)
