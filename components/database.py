@@ -7,6 +7,7 @@
 - clients' security group, whose members reach the database, and nothing else does
 """
 
+from hashlib import sha256
 from typing import Annotated, Literal
 
 import pulumi
@@ -20,6 +21,10 @@ from components.iam import Grant
 from components.needs import Need, UseDatabase
 
 PORT = 5432
+
+#: For what others use until its replacement stands: AWS does not delete a group in use, and the provider would delete a
+#: named resource first. The name then carries everything that forces the replacement, or the two would collide.
+CREATED_FIRST = pulumi.ResourceOptions(delete_before_replace=False)
 
 
 class Network(Arguments):
@@ -228,6 +233,10 @@ class Database(pulumi.ComponentResource):
             parameter_group=self._parameters(database, identifier).name,
             security_group_id=group.id,
             manage_master_user_password=True,
+            # Another major version is declared by name, and its parameter group comes with it: waiting for the
+            # maintenance window would leave the old group in use when it is to be deleted.
+            allow_major_version_upgrade=True,
+            apply_immediately=True,
         )
         credentials = instance.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn)
         self._secret_arns = [self._signpost(database, lock, instance, credentials), credentials]
@@ -280,6 +289,8 @@ class Database(pulumi.ComponentResource):
         parameter_group: pulumi.Input[str],
         security_group_id: pulumi.Input[str],
         manage_master_user_password: bool | None = None,
+        allow_major_version_upgrade: bool | None = None,
+        apply_immediately: bool | None = None,
     ) -> aws.rds.Instance:
         return aws.rds.Instance(
             f"{self._name}-instance",
@@ -290,6 +301,8 @@ class Database(pulumi.ComponentResource):
             db_name=size.database_name,
             username=size.username,
             manage_master_user_password=manage_master_user_password,
+            allow_major_version_upgrade=allow_major_version_upgrade,
+            apply_immediately=apply_immediately,
             port=PORT,
             allocated_storage=size.allocated_storage,
             max_allocated_storage=size.max_allocated_storage,
@@ -323,7 +336,7 @@ class Database(pulumi.ComponentResource):
             name=f"{name}-{major}",
             family=f"postgres{major}",
             parameters=[{"name": "rds.force_ssl", "value": "1" if database.force_tls else "0"}],
-            opts=self._child,
+            opts=pulumi.ResourceOptions.merge(self._child, CREATED_FIRST),
         )
 
     def _signpost(
@@ -390,6 +403,12 @@ class Database(pulumi.ComponentResource):
         self.ready += [to_server, from_clients]
 
     def _security_group(self, resource_name: str, name: str, description: str) -> aws.ec2.SecurityGroup:
+        # A name is unique in its VPC, so another VPC needs no other name.
+        of_description = sha256(description.encode()).hexdigest()[:7]
         return aws.ec2.SecurityGroup(
-            resource_name, name=name, description=description, vpc_id=self._network.vpc_id, opts=self._child
+            resource_name,
+            name=f"{name}-{of_description}",
+            description=description,
+            vpc_id=self._network.vpc_id,
+            opts=pulumi.ResourceOptions.merge(self._child, CREATED_FIRST),
         )
