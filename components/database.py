@@ -8,6 +8,7 @@
 """
 
 import re
+from hashlib import sha256
 from typing import Annotated, Literal
 
 import pulumi
@@ -80,6 +81,10 @@ def _each_once(subnets: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(subnets)) < len(subnets):
         raise ValueError("names a subnet twice; name each once")
     return subnets
+
+#: For what others use until its replacement stands: AWS does not delete a group in use, and the provider would delete a
+#: named resource first. The name then carries everything that forces the replacement, or the two would collide.
+CREATED_FIRST = pulumi.ResourceOptions(delete_before_replace=False)
 
 
 class Network(Arguments):
@@ -301,6 +306,10 @@ class Database(pulumi.ComponentResource):
             # A stack that was destroyed left its snapshot behind; the next one's must have another name.
             final_snapshot=group.id.apply(lambda id_: f"{identifier}-final-{id_.removeprefix('sg-')}"),
             manage_master_user_password=True,
+            # Another major version is declared by name, and its parameter group comes with it: waiting for the
+            # maintenance window would leave the old group in use when it is to be deleted.
+            allow_major_version_upgrade=True,
+            apply_immediately=True,
         )
         credentials = instance.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn)
         self._secret_arns = [self._signpost(database, lock, instance, credentials), credentials]
@@ -355,6 +364,8 @@ class Database(pulumi.ComponentResource):
         security_group_id: pulumi.Input[str],
         final_snapshot: pulumi.Input[str],
         manage_master_user_password: bool | None = None,
+        allow_major_version_upgrade: bool | None = None,
+        apply_immediately: bool | None = None,
     ) -> aws.rds.Instance:
         return aws.rds.Instance(
             f"{self._name}-instance",
@@ -365,6 +376,8 @@ class Database(pulumi.ComponentResource):
             db_name=size.database_name,
             username=size.username,
             manage_master_user_password=manage_master_user_password,
+            allow_major_version_upgrade=allow_major_version_upgrade,
+            apply_immediately=apply_immediately,
             port=PORT,
             allocated_storage=size.allocated_storage,
             max_allocated_storage=size.max_allocated_storage,
@@ -398,7 +411,7 @@ class Database(pulumi.ComponentResource):
             name=f"{name}-{major}",
             family=f"postgres{major}",
             parameters=[{"name": "rds.force_ssl", "value": "1" if database.force_tls else "0"}],
-            opts=self._child,
+            opts=pulumi.ResourceOptions.merge(self._child, CREATED_FIRST),
         )
 
     def _signpost(
@@ -465,6 +478,12 @@ class Database(pulumi.ComponentResource):
         self.ready += [to_server, from_clients]
 
     def _security_group(self, resource_name: str, name: str, description: str) -> aws.ec2.SecurityGroup:
+        # A name is unique in its VPC, so another VPC needs no other name.
+        of_description = sha256(description.encode()).hexdigest()[:7]
         return aws.ec2.SecurityGroup(
-            resource_name, name=name, description=description, vpc_id=self._network.vpc_id, opts=self._child
+            resource_name,
+            name=f"{name}-{of_description}",
+            description=description,
+            vpc_id=self._network.vpc_id,
+            opts=pulumi.ResourceOptions.merge(self._child, CREATED_FIRST),
         )

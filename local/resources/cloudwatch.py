@@ -82,7 +82,6 @@ class MetricAlarm(Driver):
         "unit": Property(),
     }
     outputs = frozenset({"arn", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 255)
     taggable = True
 
@@ -167,7 +166,6 @@ class Dashboard(Driver):
         "dashboardName": Property(required=True, replaces=True, longest=255, pattern=r"[A-Za-z0-9_-]+"),
     }
     outputs = frozenset({"dashboardArn"})
-    identity = ("dashboardName",)
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Refuse a body of more widgets than a dashboard takes.
