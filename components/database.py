@@ -61,6 +61,14 @@ def _major(version: str) -> str:
     return version
 
 
+def _existing_version(version: str) -> str:
+    major, _, minor = version.partition(".")
+    if not (minor.isascii() and minor.isdigit()) and version != major:
+        raise ValueError('must be the version that the instance has, as "16.6", or its major version alone')
+    _major(major)
+    return version
+
+
 def _unreserved(name: str, allowed: re.Pattern[str], longest: int) -> str:
     if not allowed.fullmatch(name):
         raise ValueError(f"must be a letter and then letters, digits or '_', {longest} characters in all at most")
@@ -81,6 +89,7 @@ def _each_once(subnets: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(subnets)) < len(subnets):
         raise ValueError("names a subnet twice; name each once")
     return subnets
+
 
 #: For what others use until its replacement stands: AWS does not delete a group in use, and the provider would delete a
 #: named resource first. The name then carries everything that forces the replacement, or the two would collide.
@@ -158,6 +167,9 @@ class Adopted(Size):
 
     Attributes
     ----------
+    engine_version
+        The one that the instance has, its minor version included: an import changes nothing only where they are equal
+        (terraform-provider-aws, compareActualEngineVersion).
     identifier, subnet_group, parameter_group, security_group_id
         The instance and what it uses already.
     secret_arn, secret_name
@@ -172,6 +184,7 @@ class Adopted(Size):
     """
 
     mode: Literal["adopted"]
+    engine_version: Annotated[Text, AfterValidator(_existing_version)] = "16"
     identifier: Text
     subnet_group: Text
     parameter_group: Text

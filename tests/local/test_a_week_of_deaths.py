@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import boto3
@@ -54,7 +55,7 @@ class Week:
         self.killers = set(made[:killers])
 
     def create(self, name, **attributes):
-        values = {key: str(value) for key, value in attributes.items()}
+        values: Any = {key: str(value) for key, value in attributes.items()}
         return self.sqs.create_queue(QueueName=name, Attributes=values)["QueueUrl"]
 
     def new_job(self):
@@ -94,6 +95,7 @@ class Week:
             self.deaths[job_id] += 1  # the process is gone: nothing is written, nothing is acknowledged
             return
         if claim.outcome == "claimed":
+            assert claim.job is not None
             picture = jobs.ProcessedImage(f"{job_id}.png", "hash")
             with self.database.begin() as connection:
                 jobs.complete(connection, claim.job, processed=picture, model_used="m", result={}, now=self.now)

@@ -276,7 +276,9 @@ def test_the_message_is_sent_only_after_the_row_can_be_seen_by_others(api, book,
 def process(database, job_id, result=None):
     """Do what the worker does to the rows."""
     with database.begin() as connection:
-        message = jobs.Message(jobs.find(connection, job_id).message_number)
+        waiting = jobs.find(connection, job_id)
+        assert waiting is not None
+        message = jobs.Message(waiting.message_number)
         job = jobs.claim(connection, job_id, message, now=now(), lease=timedelta(minutes=5)).job
         assert job is not None
         picture = jobs.ProcessedImage(storage.processed_key(job.book_id, "ab"), "hash")

@@ -4,6 +4,7 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -43,7 +44,9 @@ def create(database, book, image=1, now=NOW):
 def claim(database, job, now=NOW, lease=LEASE, message=None):
     """Claim a job, by the message that counts if none is given."""
     with database.begin() as connection:
-        counts = jobs.Message(jobs.find(connection, job.id).message_number)
+        found = jobs.find(connection, job.id)
+        assert found is not None
+        counts = jobs.Message(found.message_number)
         return jobs.claim(connection, job.id, message or counts, now=now, lease=lease)
 
 
@@ -328,10 +331,12 @@ def test_pauses_between_sendings_double_up_to_an_hour_and_never_end(database, bo
         with database.begin() as connection:
             (begun,) = jobs.begin_sending(connection, [job.id], now=now)
             failed = jobs.mark_send_failed(connection, begun, now=now)
+        assert failed is not None and failed.send_after is not None
         pauses.append(failed.send_after - now)
         now = failed.send_after
     assert [pause / timedelta(minutes=1) for pause in pauses] == [2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60]
-    assert (failed.status, failed.failure_reason) == ("queue_failed", jobs.NOT_QUEUED)
+    waiting = row(database, job)
+    assert (waiting.status, waiting.failure_reason) == ("queue_failed", jobs.NOT_QUEUED)
     with database.begin() as connection:
         (begun,) = jobs.begin_sending(connection, [job.id], now=now)
         jobs.mark_sent(connection, begun, now=now)
@@ -362,8 +367,8 @@ def carry_out(connection, name, job):
     """Try one transition of a job by the function that carries it out."""
     message = jobs.Message(job.message_number)
     revival = jobs.Message(job.message_number + 1, redrives=1)  # one of an earlier sending does, too
-    ends = {"now": LATER, "reason": "x"}
-    image = {"processed": processed(), "model_used": "u2net", "result": {}, "now": LATER}
+    ends: dict[str, Any] = {"now": LATER, "reason": "x"}
+    image: dict[str, Any] = {"processed": processed(), "model_used": "u2net", "result": {}, "now": LATER}
     acts = {
         "accept_again": lambda: jobs.accept(connection, job.book_id, 1, now=LATER),
         "claim": lambda: jobs.claim(connection, job.id, message, now=LATER, lease=LEASE, max_attempts=99),

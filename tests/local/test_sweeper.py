@@ -2,11 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import boto3
 import psycopg
 import pytest
 import sqlalchemy as sa
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.common import dispatch, jobs
 from handlers.common.jobs import SEND_GRACE
@@ -59,7 +61,9 @@ def row(database, job):
 
 def claim(database, job, now=NOW):
     with database.begin() as connection:
-        message = jobs.Message(jobs.find(connection, job.id).message_number)
+        found = jobs.find(connection, job.id)
+        assert found is not None
+        message = jobs.Message(found.message_number)
         return jobs.claim(connection, job.id, message, now=now, lease=LEASE).job
 
 
@@ -240,6 +244,9 @@ class Context:
         return 60_000
 
 
+CONTEXT = cast(LambdaContext, Context())
+
+
 @pytest.fixture
 def deployed(database, secret_arn, queue_url, monkeypatch):
     for name, value in {
@@ -258,7 +265,7 @@ def deployed(database, secret_arn, queue_url, monkeypatch):
 
 def test_the_function_sweeps_at_the_clocks_time(deployed, make):
     job = make()  # long ago
-    answer = edge.handler({}, Context())
+    answer = edge.handler({}, CONTEXT)
     assert answer == {"sent": [str(job.id)], "freed": [], "ended": [], "errors": {}, "out_of_time": False}
 
 
@@ -266,13 +273,13 @@ def test_the_function_fails_when_it_could_not_do_its_work_so_that_its_alarm_goes
     make()
     deployed.setenv("BMX_IMAGE_PROCESSING_QUEUE_NAME", "p-missing")
     with pytest.raises(edge.UnfinishedSweepError, match="1 image jobs are left"):
-        edge.handler({}, Context())
+        edge.handler({}, CONTEXT)
 
 
 def test_the_function_answers_its_version_without_work(monkeypatch):
     monkeypatch.setenv("BMX_ENVIRONMENT", "local")
     monkeypatch.setenv("BMX_VERSION", "1.2.3")
-    assert edge.handler({"version": True}, Context()) == {"version": "1.2.3", "environment": "local"}
+    assert edge.handler({"version": True}, CONTEXT) == {"version": "1.2.3", "environment": "local"}
 
 
 def test_a_queue_that_is_not_there_is_named_with_what_aws_leaves_open(aws_mock):
