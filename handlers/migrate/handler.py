@@ -9,6 +9,7 @@ from handlers.common.database import Database
 from handlers.common.secrets import CURRENT
 from handlers.common.settings import DatabaseSettings
 from handlers.common.version import version_answer
+from handlers.migrate import api_keys
 from handlers.migrate.login import try_login
 from handlers.migrate.schema import upgrade
 
@@ -22,11 +23,18 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Upgrade the schema; answers ``{"revision", "applied", "stamped"}``, and raises where it cannot.
 
     ``{"check": "login", "stage": "AWSCURRENT"}`` only tries to log in, from inside the network: see `login.py`.
+    ``{"keys": ...}`` adds, lists or revokes keys of the API: see `api_keys.py`.
     """
     if answer := version_answer(event):
         return dict(answer)
     if event.get("check") == "login":
         return try_login(DatabaseSettings.from_environment(), str(event.get("stage") or CURRENT))
+    if "keys" in event:
+        keys_database = Database(DatabaseSettings.from_environment())
+        try:
+            return api_keys.answer(event, keys_database)
+        finally:
+            keys_database.dispose()
     database = Database(DatabaseSettings.from_environment(), statement_seconds=STATEMENT_SECONDS)
     try:
         with database.begin() as connection:
