@@ -41,7 +41,7 @@ def parts() -> Parts:
     images = ImageSettings.from_environment()
     return Parts(
         deployment=Deployment.from_environment(),
-        database=Database(DatabaseSettings.from_environment()),
+        database=database(),
         storage=Storage(images.bucket),
         cdn_url=images.cdn_url,
         queues=Queues(),
@@ -50,8 +50,20 @@ def parts() -> Parts:
 
 
 @cache
+def database() -> Database:
+    """Return the deployment's database: the callers' keys lie in it, so it is there where another setting is missing.
+
+    Raises
+    ------
+    SettingError
+        The variable is missing.
+    """
+    return Database(DatabaseSettings.from_environment())
+
+
+@cache
 def keys() -> ApiKeys:
-    """Return the callers' keys: not one of `parts`, so that a caller is known even where another setting is missing.
+    """Return the first key: not one of `parts`, so that a caller is known even where another setting is missing.
 
     Their client gives up early: whoever asks for health must be told of a secret that does not answer before the
     request's own time is up.

@@ -109,3 +109,14 @@ image_uploads = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("ix_image_uploads_book_id", "book_id"),
 )
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    # SHA-256 in hex. Names are for people and may stand twice: while a caller changes its key it has two.
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Column("last_used_on", sa.Date),
+)

@@ -16,6 +16,7 @@ from moto import mock_aws
 from psycopg import sql
 from sqlalchemy.pool import NullPool
 
+from handlers.api import parts as made_once
 from handlers.api.health import deep_check
 from handlers.api.parts import keys, parts
 from handlers.common import aws, registry
@@ -98,7 +99,8 @@ def empty_database(postgres: Server) -> Iterator[str]:
 def database_name(postgres: Server, migrated: str) -> str:
     with postgres.connect(migrated) as connection:
         connection.execute("SET lock_timeout = '5s'")  # a test that left a transaction open is named, not waited for
-        connection.execute("TRUNCATE books, sweeps RESTART IDENTITY CASCADE")  # everything else hangs on a book
+        # Everything else hangs on a book.
+        connection.execute("TRUNCATE books, sweeps, api_keys RESTART IDENTITY CASCADE")
     return migrated
 
 
@@ -194,10 +196,10 @@ def api(
         "BMX_IMAGE_PROCESSING_QUEUE_NAME": QUEUE,
     }.items():
         monkeypatch.setenv(name, value)
-    for made in (parts, keys, deep_check):
+    for made in (parts, made_once.database, keys, deep_check):
         made.cache_clear()
     yield database
-    if parts.cache_info().currsize:
-        parts().database.dispose()
-    for made in (parts, keys, deep_check):
+    if made_once.database.cache_info().currsize:
+        made_once.database().dispose()
+    for made in (parts, made_once.database, keys, deep_check):
         made.cache_clear()
