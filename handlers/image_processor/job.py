@@ -14,11 +14,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from handlers.common import jobs, storage
-from handlers.common.database import Database
+from handlers.common.database import Database, DatabaseUnavailableError
 from handlers.common.image_constants import SOURCE_PRIORITY
 from handlers.common.order import display_order
+from handlers.common.secrets import SecretError
 from handlers.common.tables import book_images
 from handlers.image_processor import cutout, memory
 from handlers.image_processor.models import Model
@@ -31,6 +33,15 @@ KEY_DIGITS = 32
 
 Verdict = Literal["acknowledge", "give_back"]
 """What the edge does with the message: take it off the queue, or let it come again."""
+
+
+# What callers are told of an error. Its own words name accounts, roles, buckets and hosts: they stay in the log.
+TOLD: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((storage.StorageError,), "the pictures' storage refused or did not answer"),
+    ((DatabaseUnavailableError, SQLAlchemyError, SecretError), "the database refused or did not answer"),
+    ((MemoryError,), "the worker ran out of memory"),
+    ((Exception,), "the worker met an error that nobody foresaw"),
+)
 
 
 class NoSourceError(cutout.PermanentError):
@@ -113,7 +124,8 @@ def process(worker: Worker, job_id: UUID, *, lease: timedelta, last_receive: boo
     try:
         _work(worker, job)
     except cutout.PermanentError as error:
-        log.warning("image job %s failed: %s", job_id, error)
+        # With its cause: it may be S3's, of which the caller hears nothing.
+        log.warning("image job %s failed: %s", job_id, error, exc_info=error)
         return _leave(worker, jobs.fail, job, str(error), "acknowledge")
     except jobs.LeaseLostError:
         log.exception("image job %s was taken over; nothing of it is written here", job_id)
@@ -121,8 +133,14 @@ def process(worker: Worker, job_id: UUID, *, lease: timedelta, last_receive: boo
     except Exception as error:  # the boundary: whatever it was, the job must not stay in `processing`
         log.exception("image job %s is given back", job_id)
         leave = jobs.permanently_fail if last_receive else jobs.release
-        return _leave(worker, leave, job, f"{type(error).__name__}: {error}", "give_back")
+        return _leave(worker, leave, job, told(error), "give_back")
     return "acknowledge"
+
+
+def told(error: Exception) -> str:
+    """Word an error for callers; the log of the worker has the rest under the job's id."""
+    words = next(words for kinds, words in TOLD if isinstance(error, kinds))
+    return f"{words}; the worker's log says more under this job's id"
 
 
 def _leave(worker: Worker, leave: Callable[..., jobs.Job], job: jobs.Job, reason: str, verdict: Verdict) -> Verdict:
@@ -205,13 +223,13 @@ def _download(worker: Worker, source: Source) -> bytes:
     try:
         return worker.images.download(source.s3_key, max_bytes=worker.limits.max_bytes)
     except storage.ObjectMissingError as error:
-        raise NoSourceError(f"the photograph's file is gone from the bucket: {source.s3_key}") from error
+        raise NoSourceError("the photograph's file is gone from the bucket") from error
     except storage.ObjectTooLargeError as error:
         raise cutout.TooLargeError(
             f"the file is too large: at most {worker.limits.max_bytes:,} bytes are taken"
         ) from error
     except ValueError as error:
-        raise NoSourceError(f"the photograph's key cannot be used: {error}") from error
+        raise NoSourceError("the photograph's row names a file that cannot exist") from error
 
 
 def output_id(source_sha256: str, model: Model, limits: cutout.Limits) -> str:
