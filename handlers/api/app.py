@@ -21,11 +21,8 @@ from handlers.api import (
     routing,
 )
 from handlers.api.health import deep_check
-from handlers.common import logs
+from handlers.common.entry import entry
 from handlers.common.settings import Deployment
-from handlers.common.version import version_answer
-
-logger = logs.configure()
 
 app = APIGatewayHttpResolver(
     enable_validation=True,
@@ -60,11 +57,9 @@ def documentation_page() -> Response[str]:
     return Response(200, "text/html; charset=utf-8", page.text(), headers=dict(page.headers()))
 
 
-@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
+@entry(correlation_id="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
-    if answer := version_answer(event):
-        return dict(answer)
     # An event without a request is no caller's of the HTTP API: only whom IAM lets invoke the function can send it.
     if event.get("health") == "deep" and "requestContext" not in event:
         return deep_check().fresh().model_dump(mode="json")

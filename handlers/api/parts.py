@@ -3,17 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 
+from handlers.common import services
 from handlers.common.aws import quick_client
 from handlers.common.database import Database
 from handlers.common.keys import ApiKeys
 from handlers.common.queues import Queues
-from handlers.common.settings import (
-    DatabaseSettings,
-    Deployment,
-    ImageSettings,
-    queue_variable,
-    required,
-)
+from handlers.common.settings import Deployment, ImageSettings, queue_variable, required
 from handlers.common.storage import Storage
 
 
@@ -38,13 +33,12 @@ def parts() -> Parts:
     SettingError
         A declared variable is missing; the next call tries again, for an exception is not cached.
     """
-    images = ImageSettings.from_environment()
     return Parts(
         deployment=Deployment.from_environment(),
-        database=Database(DatabaseSettings.from_environment()),
-        storage=Storage(images.bucket),
-        cdn_url=images.cdn_url,
-        queues=Queues(),
+        database=services.database(),
+        storage=services.pictures(),
+        cdn_url=ImageSettings.from_environment().cdn_url,
+        queues=services.queues(),
         image_queue=required(queue_variable("image_processing")),
     )
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from handlers.common import logs
 from handlers.common.database import Database
+from handlers.common.entry import entry
 from handlers.common.secrets import CURRENT
 from handlers.common.settings import DatabaseSettings
-from handlers.common.version import version_answer
 from handlers.migrate.login import try_login
 from handlers.migrate.schema import upgrade
 
-logger = logs.configure()
+log = logging.getLogger(__name__)
 # A revision may rewrite a table: the limit is the function's own, not that of a request.
 STATEMENT_SECONDS = 600
 
 
-@logger.inject_lambda_context
+@entry()
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Upgrade the schema; answers ``{"revision", "applied", "stamped"}``, and raises where it cannot.
 
     ``{"check": "login", "stage": "AWSCURRENT"}`` only tries to log in, from inside the network: see `login.py`.
     """
-    if answer := version_answer(event):
-        return dict(answer)
     if event.get("check") == "login":
         return try_login(DatabaseSettings.from_environment(), str(event.get("stage") or CURRENT))
     database = Database(DatabaseSettings.from_environment(), statement_seconds=STATEMENT_SECONDS)
@@ -33,5 +31,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             done = upgrade(connection)
     finally:
         database.dispose()
-    logger.info("schema is up to date", revision=done.revision, applied=list(done.applied), stamped=done.stamped)
-    return {"revision": done.revision, "applied": list(done.applied), "stamped": done.stamped}
+    answer = {"revision": done.revision, "applied": list(done.applied), "stamped": done.stamped}
+    log.info("schema is up to date", extra=answer)
+    return answer

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from handlers.api.health import deep_check
 from handlers.api.parts import keys, parts
-from handlers.common import aws, registry
+from handlers.common import aws, registry, services
 from handlers.common.database import Database
 from handlers.common.settings import DatabaseSettings
 from handlers.migrate.schema import upgrade
@@ -166,8 +166,8 @@ def api(
         monkeypatch.setenv(name, value)
     for made in (parts, keys, deep_check):
         made.cache_clear()
+    services.forget()
     yield database
-    if parts.cache_info().currsize:
-        parts().database.dispose()
+    services.forget()
     for made in (parts, keys, deep_check):
         made.cache_clear()

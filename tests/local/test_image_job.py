@@ -540,4 +540,4 @@ def test_the_version_is_told_without_database_bucket_or_network(monkeypatch):
     monkeypatch.setenv("BMX_ENVIRONMENT", "local")
     monkeypatch.setenv("BMX_VERSION", "abc123")
     monkeypatch.setattr(handler, "worker", lambda: pytest.fail("work was done"))
-    assert handler.handler({"version": True}, CONTEXT) == {"version": "abc123"}
+    assert handler.handler({"version": True}, CONTEXT) == {"version": "abc123", "environment": "local"}

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from handlers.common import dispatch, jobs
+from handlers.common import dispatch, jobs, services
 from handlers.common.queues import QueueError, Queues
 from handlers.common.tables import book_images, books, image_processing_jobs
 from handlers.job_sweeper import handler as edge
@@ -176,11 +176,10 @@ def test_the_function_sweeps_at_the_clocks_time(database, secret_arn, queue_url,
         "BMX_IMAGE_PROCESSING_QUEUE_NAME": QUEUE,
     }.items():
         monkeypatch.setenv(name, value)
-    edge._parts.cache_clear()
+    services.forget()
     job = make()  # long ago
     answer = edge.handler({}, Context())
-    edge._parts()[0].dispose()
-    edge._parts.cache_clear()
+    services.forget()
     assert answer == {"sent": [str(job.id)], "freed": [], "ended": [], "errors": {}}
 
 
