@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.api import (
     admin_page,
     edge,
+    once,
     openapi,
     page,
     problems,
@@ -66,6 +67,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         admitted = edge.admit(event)
         routing.check(app, admitted)
+        return once.answer(admitted, lambda: app.resolve(admitted, context))
     except Exception as error:  # noqa: BLE001  every one of them becomes an answer, as in the routes
         return problems.problem_of(error).as_event()
-    return app.resolve(admitted, context)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from handlers.api.parts import Parts
 from handlers.api.problems import ProblemError, invalid, not_found
-from handlers.common import dispatch, jobs
+from handlers.common import dispatch, jobs, services
 from handlers.common.tables import ACTIVE_STATES
 from handlers.common.tables import image_processing_jobs as table
 
@@ -23,7 +23,9 @@ _MADE = sa.func.coalesce(table.c.created_at, datetime(1970, 1, 1, tzinfo=UTC))
 def send(parts: Parts, job: jobs.Job | None, *, now: datetime) -> jobs.Job | None:
     """Send a committed job's message unless it was sent; return the job."""
     if job is not None and job.status == "pending" and job.sent_at is None:
-        dispatch.send(parts.database, parts.queues, parts.image_queue, job, now=now)
+        parts.after_commit(
+            lambda whole: dispatch.send(services.database(), whole.queues, whole.image_queue, job, now=now)
+        )
     return job
 
 

@@ -19,9 +19,8 @@ from handlers.api.dead_letter_models import (
     FlowProblem,
     Redrive,
 )
-from handlers.api.parts import parts
 from handlers.api.problems import ProblemError, invalid
-from handlers.common import registry
+from handlers.common import registry, services
 from handlers.common.aws import quick_client
 from handlers.common.clock import now
 from handlers.common.dead_letter_reasons import from_jobs
@@ -59,7 +58,7 @@ def _flows() -> tuple[FlowQueues, ...]:
 
 def dead_letters() -> DeadLetters:
     """Return the dead letters of this deployment."""
-    return DeadLetters(quick_client("sqs"), _flows(), from_jobs(parts().database))
+    return DeadLetters(quick_client("sqs"), _flows(), from_jobs(services.database()))
 
 
 @router.get("/", summary="List dead letters")

@@ -29,6 +29,7 @@ book_images = sa.Table(
     sa.Column("is_background_processed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("caption", sa.Text),
     sa.Index("ix_book_images_book_id_content_hash", "book_id", "content_hash"),
+    sa.Index("ix_book_images_s3_key", "s3_key"),
 )
 
 image_processing_jobs = sa.Table(
@@ -74,4 +75,16 @@ image_uploads = sa.Table(
     sa.Column("image_type", sa.String(50)),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("ix_image_uploads_book_id", "book_id"),
+)
+
+idempotent_requests = sa.Table(
+    "idempotent_requests",
+    metadata,
+    # SHA-256 in hex of the caller's key's digest, the path and the Idempotency-Key.
+    sa.Column("scope", sa.String(64), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("status", sa.SmallInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("answered_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("ix_idempotent_requests_answered_at", "answered_at"),
 )

@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy.pool import NullPool
 
 from handlers.api.health import deep_check
-from handlers.api.parts import keys, parts
+from handlers.api.parts import keys, whole
 from handlers.common import aws, registry, services
 from handlers.common.database import Database
 from handlers.common.settings import DatabaseSettings
@@ -91,7 +91,8 @@ def empty_database(postgres: Server) -> Iterator[str]:
 def database_name(postgres: Server, migrated: str) -> str:
     with postgres.connect(migrated) as connection:
         connection.execute("SET lock_timeout = '5s'")  # a test that left a transaction open is named, not waited for
-        connection.execute("TRUNCATE books RESTART IDENTITY CASCADE")  # everything hangs on a book
+        connection.execute("TRUNCATE books RESTART IDENTITY CASCADE")  # nearly everything hangs on a book
+        connection.execute("TRUNCATE idempotent_requests")
     return migrated
 
 
@@ -164,10 +165,10 @@ def api(
         "BMX_IMAGE_PROCESSING_QUEUE_NAME": QUEUE,
     }.items():
         monkeypatch.setenv(name, value)
-    for made in (parts, keys, deep_check):
+    for made in (whole, keys, deep_check):
         made.cache_clear()
     services.forget()
     yield database
     services.forget()
-    for made in (parts, keys, deep_check):
+    for made in (whole, keys, deep_check):
         made.cache_clear()
