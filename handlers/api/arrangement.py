@@ -12,7 +12,7 @@ from handlers.api import image_jobs
 from handlers.api.parts import Parts
 from handlers.api.problems import invalid, not_found
 from handlers.common import jobs
-from handlers.common.order import image_order, lock_book, write_order
+from handlers.common.order import close_gaps, image_order, lock_book, write_order
 from handlers.common.tables import book_images
 
 
@@ -109,6 +109,7 @@ def delete(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> jobs.
         # Before the row goes: the foreign key forgets which picture a job was for.
         image_jobs.cancel_for(connection, image_id, now=now)
         connection.execute(sa.delete(book_images).where(book_images.c.id == image_id))
+        close_gaps(connection, book_id)
         job = ensure_primary(connection, book_id, now=now)
     return image_jobs.send(parts, job, now=now)
 
