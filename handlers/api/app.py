@@ -10,6 +10,7 @@ from handlers.api import (
     admin_page,
     edge,
     invocations,
+    once,
     openapi,
     page,
     problems,
@@ -21,11 +22,8 @@ from handlers.api import (
     routes_jobs,
     routing,
 )
-from handlers.common import logs
+from handlers.common.entry import entry
 from handlers.common.settings import Deployment
-from handlers.common.version import version_answer
-
-logger = logs.configure()
 
 app = APIGatewayHttpResolver(
     enable_validation=True,
@@ -60,16 +58,14 @@ def documentation_page() -> Response[str]:
     return Response(200, "text/html; charset=utf-8", page.text(), headers=dict(page.headers()))
 
 
-@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
+@entry(correlation_id="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
-    if answer := version_answer(event):
-        return dict(answer)
     if answered := invocations.answer(event):
         return answered
     try:
         admitted = edge.admit(event)
         routing.check(app, admitted)
+        return once.answer(admitted, lambda: app.resolve(admitted, context))
     except Exception as error:  # noqa: BLE001  every one of them becomes an answer, as in the routes
         return problems.problem_of(error).as_event()
-    return app.resolve(admitted, context)

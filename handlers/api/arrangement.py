@@ -13,7 +13,7 @@ from handlers.api.parts import Parts
 from handlers.api.problems import invalid, not_found
 from handlers.common import jobs
 from handlers.common.job_states import UNFINISHED
-from handlers.common.order import image_order, lock_book, record_choice, write_order
+from handlers.common.order import close_gaps, image_order, lock_book, record_choice, write_order
 from handlers.common.tables import book_images
 
 
@@ -125,6 +125,7 @@ def remove(connection: sa.Connection, book_id: int, image_id: int, *, now: datet
     """Take a picture's row out of its book and end the jobs that work on it; as `ensure_primary`. Under the lock."""
     jobs.cancel_for(connection, image_id, now=now)
     connection.execute(sa.delete(book_images).where(book_images.c.id == image_id))
+    close_gaps(connection, book_id)
     return ensure_primary(connection, book_id, now=now)
 
 

@@ -1,6 +1,7 @@
 """Who a caller is: the first key, which lies in a secret, or one of those in the database."""
 
-from handlers.api.parts import database, keys
+from handlers.api.parts import keys
+from handlers.common import services
 from handlers.common.secrets import SecretError
 from handlers.common.stored_keys import StoredKeys
 
@@ -21,7 +22,7 @@ def owner(presented: str) -> str | None:
         found = keys().owner(presented)
     except SecretError as error:
         found, fault = None, error
-    found = found or StoredKeys(database()).owner(presented)
+    found = found or StoredKeys(services.database()).owner(presented)
     if found is None and fault is not None:
         raise fault
     return found

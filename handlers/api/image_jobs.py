@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from handlers.api.parts import Parts
 from handlers.api.problems import ProblemError, invalid, not_found
-from handlers.common import dispatch, jobs
+from handlers.common import dispatch, jobs, services
 from handlers.common.job_states import RETRY, UNFINISHED, Status
 from handlers.common.queues import QueueError
 from handlers.common.tables import image_processing_jobs as table
@@ -27,7 +27,9 @@ _MADE = sa.func.coalesce(table.c.created_at, datetime(1970, 1, 1, tzinfo=UTC))
 def send(parts: Parts, job: jobs.Job | None, *, now: datetime) -> jobs.Job | None:
     """Send a committed job's message unless it was sent, or somebody is sending it; return the job."""
     if job is not None and job.status in UNFINISHED and job.sent_at is None:
-        dispatch.send(parts.database, parts.queues, parts.image_queue, job.id, now=now)
+        parts.after_commit(
+            lambda whole: dispatch.send(services.database(), whole.queues, whole.image_queue, job.id, now=now)
+        )
     return job
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from handlers.api.health import deep_check
-from handlers.api.parts import parts
+from handlers.common import services
 from handlers.common.clock import now
 from handlers.common.dead_letter_ends import JobNotEndedError, end_image_job
 
@@ -41,7 +41,7 @@ def answer(event: Mapping[str, Any]) -> dict[str, Any] | None:
 def _end_job(given: object) -> dict[str, Any]:
     try:
         asked = EndJob.model_validate(given)
-        end_image_job(parts().database, asked.job_id, asked.number, who=asked.who, now=now())
+        end_image_job(services.database(), asked.job_id, asked.number, who=asked.who, now=now())
     except ValidationError as error:
         return {"ended": False, "error": f"end_job: {error.errors()[0]['msg']}"}
     except JobNotEndedError as error:

@@ -19,9 +19,8 @@ from handlers.api.dead_letter_models import (
     FlowProblem,
     Redrive,
 )
-from handlers.api.parts import parts
 from handlers.api.problems import ProblemError, invalid
-from handlers.common import registry
+from handlers.common import registry, services
 from handlers.common.aws import quick_client
 from handlers.common.clock import now
 from handlers.common.dead_letter_ends import in_database
@@ -60,7 +59,7 @@ def _flows() -> tuple[FlowQueues, ...]:
 
 def dead_letters() -> DeadLetters:
     """Return the dead letters of this deployment."""
-    return DeadLetters(quick_client("sqs"), _flows(), from_jobs(parts().database))
+    return DeadLetters(quick_client("sqs"), _flows(), from_jobs(services.database()))
 
 
 @router.get("/", summary="List dead letters")
@@ -90,7 +89,7 @@ def discard(body: Annotated[Discard, Body()]) -> DeadLetterResults:
     ids = frozenset(body.ids)
     if not body.dry_run and body.confirm != f"discard {len(ids)}":
         raise invalid("body.confirm", f"this deletes messages for good; confirm it with 'discard {len(ids)}'")
-    ends = in_database(parts().database, _who(), now)
+    ends = in_database(services.database(), _who(), now)
     work = Work(_announce, end_job=ends, dry_run=body.dry_run, seconds=SECONDS)
     return _done(body.flow, lambda: dead_letters().discard(body.flow, Selection(ids), work))
 

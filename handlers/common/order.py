@@ -102,3 +102,14 @@ def write_order(connection: sa.Connection, book_id: int, order: Sequence[int]) -
             is_primary=book_images.c.id == order[0],
         )
     )
+
+
+def close_gaps(connection: sa.Connection, book_id: int) -> None:
+    """Number a book's pictures from 0 in their order, where one was taken out; the primary stays what it is."""
+    positions = {image: position for position, image in enumerate(image_order(connection, book_id))}
+    if positions:
+        connection.execute(
+            sa.update(book_images)
+            .where(book_images.c.book_id == book_id)
+            .values(display_order=sa.case(positions, value=book_images.c.id))
+        )

@@ -1,7 +1,8 @@
 """Pictures in S3: their keys, presigned uploads and downloads, and reads that have an upper limit.
 
-Objects lie under ``books/``. The database stores the key without that prefix, older rows with it;
-every function here takes either.
+Objects lie under ``books/``. The database stores the key without that prefix, older rows with it; every function here
+takes either. What begins with ``books/`` is read as having the prefix, so a key that would begin so without it is
+stored with it: of ``books/books/x.jpg`` both are kept.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "books/"
-MAX_KEY_LENGTH = 500  # book_images.s3_key
+MAX_KEY_LENGTH = 500  # book_images.s3_key, in characters
+MAX_KEY_BYTES = 1024  # S3's keys, in UTF-8 ("Naming Amazon S3 objects"); the prefix is part of them
 MAX_UPLOAD_BYTES = 30 * 1024 * 1024
 UPLOAD_SECONDS = 15 * 60
 VIEW_SECONDS = 15 * 60
@@ -45,7 +48,7 @@ class ObjectTooLargeError(StorageError):
 
 
 def stored_key(key: str) -> str:
-    """Return a key as the database stores it: without ``books/``.
+    """Return a key as the database stores it: without ``books/``, unless it would begin with that once more.
 
     Raises
     ------
@@ -53,17 +56,20 @@ def stored_key(key: str) -> str:
         The key is empty, too long, absolute, climbs out of its folder or holds control characters.
     """
     bare = key.removeprefix(PREFIX)
+    stored = PREFIX + bare if bare.startswith(PREFIX) else bare
     parts = bare.split("/")
-    if not bare or len(bare) > MAX_KEY_LENGTH or re.search(r"[\x00-\x1f\x7f]", bare):
+    if not bare or len(stored) > MAX_KEY_LENGTH or re.search(r"[\x00-\x1f\x7f]", bare):
         raise ValueError(f"{key[:80]!r} is no key: 1 to {MAX_KEY_LENGTH} characters, none of them a control character")
+    if len((PREFIX + bare).encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+        raise ValueError(f"{key[:80]!r} is no key: with {PREFIX!r} it has more than {MAX_KEY_BYTES} bytes in UTF-8")
     if any(part in {"", ".", ".."} for part in parts):
         raise ValueError(f"{key[:80]!r} is no key: it has an empty part, '.' or '..'")
-    return bare
+    return stored
 
 
 def object_key(key: str) -> str:
     """Return a key as S3 knows it: with ``books/``, however the row wrote it."""
-    return PREFIX + stored_key(key)
+    return PREFIX + stored_key(key).removeprefix(PREFIX)
 
 
 def processed_key(book_id: int, digest: str) -> str:
@@ -93,8 +99,8 @@ def matte_key(key: str) -> str:
 
 
 def cdn_url(base: str, key: str) -> str:
-    """Return the address of a picture behind the CDN whose origin is the bucket."""
-    return f"{base.rstrip('/')}/{object_key(key)}"
+    """Return the address of a picture behind the CDN whose origin is the bucket, percent-encoded (RFC 3986 2.1)."""
+    return f"{base.rstrip('/')}/{quote(object_key(key), safe='/')}"
 
 
 def image_type_of(head: bytes) -> str | None:

@@ -16,6 +16,7 @@ from handlers.common.clock import now as _now
 from handlers.common.database import Database, DatabaseUnavailableError
 from handlers.common.keys import KEY, digest_of
 from handlers.common.secrets import SecretError
+from handlers.common.start_up import Refusal
 from handlers.common.tables import api_keys as table
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class StoredKeys:
             with self._database.begin() as connection:
                 row = connection.execute(found).one_or_none()
         except (SecretError, sa.exc.SQLAlchemyError) as error:
-            raise DatabaseUnavailableError(f"a key cannot be looked up: {error}") from error
+            raise DatabaseUnavailableError(f"a key cannot be looked up: {error}", Refusal(str(error))) from error
         if row is None:
             return None
         today = self._clock().date()

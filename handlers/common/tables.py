@@ -35,6 +35,7 @@ book_images = sa.Table(
     # S3's version of the object that was checked: NULL where nobody did, "null" in a bucket that keeps no versions.
     sa.Column("s3_version", sa.String(1024)),
     sa.Index("ix_book_images_book_id_content_hash", "book_id", "content_hash"),
+    sa.Index("ix_book_images_s3_key", "s3_key"),
 )
 
 image_processing_jobs = sa.Table(
@@ -119,4 +120,16 @@ api_keys = sa.Table(
     sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("revoked_at", sa.DateTime(timezone=True)),
     sa.Column("last_used_on", sa.Date),
+)
+
+idempotent_requests = sa.Table(
+    "idempotent_requests",
+    metadata,
+    # SHA-256 in hex of the caller's key's digest, the path and the Idempotency-Key.
+    sa.Column("scope", sa.String(64), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("status", sa.SmallInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("answered_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("ix_idempotent_requests_answered_at", "answered_at"),
 )

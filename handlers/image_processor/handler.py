@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.common import clock, jobs, settings
-from handlers.common.database import Database
+from handlers.common import clock, jobs, services, settings
+from handlers.common.entry import entry, logger
 from handlers.common.queues import NUMBER, REDRIVES, count_of
-from handlers.common.storage import Storage
 from handlers.image_processor import cutout, job, memory, models
 
-logger = Logger()
 LEASE_MARGIN = timedelta(seconds=15)
 """Between the end of the function's time and that of its lease: a killed process may still have a statement on its way.
 The message stays invisible for six timeouts, so that the lease always ends first."""
@@ -41,14 +38,13 @@ def network() -> cutout.Network:
 @cache
 def worker() -> job.Worker:
     """Connect the job to this deployment, once a process."""
-    pictures = settings.ImageSettings.from_environment()
     return job.Worker(
-        database=Database(settings.DatabaseSettings.from_environment()),
-        images=Storage(pictures.bucket),
+        database=services.database(),
+        images=services.pictures(),
         network=network,
         model=models.load(settings.required("MODEL_NAME")),
         now=clock.now,
-        cdn_url=pictures.cdn_url,
+        cdn_url=settings.ImageSettings.from_environment().cdn_url,
         max_attempts=max_receives(),
     )
 
@@ -81,7 +77,7 @@ def handle_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
         It is no message of this flow; it ends in the dead-letter queue, where an operator sees it.
     """
     job_id = UUID(record.json_body["job_id"])
-    logger.append_keys(job_id=str(job_id))
+    logger().append_keys(job_id=str(job_id))
     verdict = job.process(
         worker(),
         job_id,
@@ -93,17 +89,9 @@ def handle_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
         raise GivenBackError(f"image job {job_id} is given back")
 
 
-@logger.inject_lambda_context(clear_state=True)
+@entry()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer ``{"version": true}`` without work, or do the jobs of an SQS batch.
-
-    Returns
-    -------
-    dict
-        The version, or ``{"batchItemFailures": [...]}`` with the messages that are given back.
-    """
-    if event.get("version"):
-        return {"version": settings.Deployment.from_environment().version}
+    """Do the jobs of an SQS batch; answers ``{"batchItemFailures": [...]}``, the messages that are given back."""
     return dict(
         process_partial_response(event=event, record_handler=handle_record, processor=processor, context=context)
     )

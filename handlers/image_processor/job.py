@@ -14,9 +14,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from handlers.common import jobs, storage
-from handlers.common.database import Database
+from handlers.common.database import Database, DatabaseUnavailableError
+from handlers.common.secrets import SecretError
 from handlers.common.tables import book_images
 from handlers.image_processor import cutout, memory
 from handlers.image_processor.models import Model
@@ -32,6 +34,15 @@ Verdict = Literal["acknowledge", "give_back"]
 
 UNUSUAL = {"superseded": logging.WARNING, "stale": logging.WARNING, "spent": logging.WARNING}
 """Outcomes of a claim that an operator may want to find in the log."""
+
+
+# What callers are told of an error. Its own words name accounts, roles, buckets and hosts: they stay in the log.
+TOLD: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((storage.StorageError,), "the pictures' storage refused or did not answer"),
+    ((DatabaseUnavailableError, SQLAlchemyError, SecretError), "the database refused or did not answer"),
+    ((MemoryError,), "the worker ran out of memory"),
+    ((Exception,), "the worker met an error that nobody foresaw"),
+)
 
 
 class NoSourceError(cutout.PermanentError):
@@ -119,7 +130,8 @@ def process(worker: Worker, job_id: UUID, message: jobs.Message, *, lease: timed
     try:
         _work(worker, job)
     except cutout.PermanentError as error:
-        log.warning("image job %s failed: %s", job_id, error)
+        # With its cause: it may be S3's, of which the caller hears nothing.
+        log.warning("image job %s failed: %s", job_id, error, exc_info=error)
         return _leave(worker, jobs.fail, job, str(error), "acknowledge")
     except jobs.SourceDeletedError:
         return _leave(worker, jobs.fail, job, jobs.DELETED, "acknowledge")
@@ -130,8 +142,14 @@ def process(worker: Worker, job_id: UUID, message: jobs.Message, *, lease: timed
         log.exception("image job %s is given back", job_id)
         last = last_receive or job.attempt_count >= worker.max_attempts
         leave = jobs.permanently_fail if last else jobs.release
-        return _leave(worker, leave, job, f"{type(error).__name__}: {error}", "give_back")
+        return _leave(worker, leave, job, told(error), "give_back")
     return "acknowledge"
+
+
+def told(error: Exception) -> str:
+    """Word an error for callers; the log of the worker has the rest under the job's id."""
+    words = next(words for kinds, words in TOLD if isinstance(error, kinds))
+    return f"{words}; the worker's log says more under this job's id"
 
 
 def _leave(worker: Worker, leave: Callable[..., jobs.Job], job: jobs.Job, reason: str, verdict: Verdict) -> Verdict:
@@ -186,13 +204,13 @@ def _download(worker: Worker, source: Source) -> bytes:
     try:
         return worker.images.download(source.s3_key, version=source.version, max_bytes=worker.limits.max_bytes)
     except storage.ObjectMissingError as error:
-        raise NoSourceError(f"the photograph's file is gone from the bucket: {source.s3_key}") from error
+        raise NoSourceError("the photograph's file is gone from the bucket") from error
     except storage.ObjectTooLargeError as error:
         raise cutout.TooLargeError(
             f"the file is too large: at most {worker.limits.max_bytes:,} bytes are taken"
         ) from error
     except ValueError as error:
-        raise NoSourceError(f"the photograph's key cannot be used: {error}") from error
+        raise NoSourceError("the photograph's row names a file that cannot exist") from error
 
 
 def output_id(source_sha256: str, model: Model, limits: cutout.Limits) -> str:

@@ -165,6 +165,22 @@ def test_a_deleted_picture_is_gone_and_its_objects_stay(api, book):
     problem(delete(book, 2), 404)
 
 
+@pytest.mark.parametrize("primary", [1, 3])
+@pytest.mark.parametrize("deleted", [1, 2, 3])
+def test_a_deletion_leaves_no_gap_in_the_order_and_a_primary_that_is_not_first_stays_primary(
+    api, book, deleted, primary
+):
+    with api.begin() as connection:
+        connection.execute(sa.update(book_images).values(is_primary=book_images.c.id == primary))
+    delete(book, deleted)
+    with api.begin() as connection:
+        query = sa.select(book_images.c.id, book_images.c.display_order, book_images.c.is_primary)
+        left = connection.execute(query.order_by(book_images.c.display_order)).all()
+    images = [image for image in (1, 2, 3) if image != deleted]
+    assert [row[:2] for row in left] == [(image, position) for position, image in enumerate(images)]
+    assert [row.id for row in left if row.is_primary] == [images[0] if deleted == primary else primary]
+
+
 def test_the_last_picture_can_be_deleted_and_the_next_upload_is_primary(book):
     for image in (1, 2, 3):
         delete(book, image)

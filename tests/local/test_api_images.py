@@ -13,7 +13,7 @@ import requests
 import sqlalchemy as sa
 
 from handlers.api import images
-from handlers.api.parts import parts
+from handlers.api.parts import parts, whole
 from handlers.common import dispatch, jobs, storage
 from handlers.common.clock import now
 from handlers.common.jobs import SEND_GRACE
@@ -314,7 +314,7 @@ def test_a_pictures_address_is_signed_for_a_quarter_of_an_hour_and_shows_the_byt
 
 def test_with_a_cdn_pictures_are_shown_under_its_address(api, book, monkeypatch):
     monkeypatch.setenv("BMX_IMAGES_CDN_URL", "https://cdn.example.org")
-    parts.cache_clear()
+    whole.cache_clear()
     url = add(book)["image"]["url"]
     assert url.startswith(f"https://cdn.example.org/books/{book}_")
     assert "?" not in url
@@ -322,7 +322,7 @@ def test_with_a_cdn_pictures_are_shown_under_its_address(api, book, monkeypatch)
 
 def test_rows_of_the_old_system_are_shown_with_their_own_keys(api, book, monkeypatch):
     monkeypatch.setenv("BMX_IMAGES_CDN_URL", "https://cdn.example.org")
-    parts.cache_clear()
+    whole.cache_clear()
     with api.begin() as connection:
         for key, processed in (("books/1_processed_x.png", True), ("1_x.jpg", False)):
             connection.execute(

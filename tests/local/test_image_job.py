@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -16,6 +17,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from PIL import Image
 
 from handlers.common import jobs
+from handlers.common.database import DatabaseUnavailableError
+from handlers.common.secrets import SecretError
+from handlers.common.start_up import Refusal
 from handlers.common.storage import Storage, StorageError, matte_key, thumbnail_key
 from handlers.common.tables import book_images, books, image_processing_jobs
 from handlers.image_processor import cutout, handler, job, models
@@ -359,7 +363,13 @@ def test_a_photograph_whose_file_is_gone_ends_failed(worker, book, picture, buck
     for key in objects_in(bucket):
         bucket.delete_object(Bucket=BUCKET, Key=key)
     assert run(worker, made.id) == "acknowledge"
-    assert "gone from the bucket" in row_of(worker, made.id).failure_reason
+    assert row_of(worker, made.id).failure_reason == "the photograph's file is gone from the bucket"
+
+
+REFUSED = (
+    "put_object on s3://pictures/books/1.jpg: arn:aws:sts::123456789012:assumed-role/p-image-processing "
+    "is not authorized to perform: s3:PutObject"
+)
 
 
 def versioned(bucket):
@@ -412,7 +422,7 @@ def test_a_photograph_deleted_while_it_is_worked_on_never_comes_back(worker, boo
 
 class NoWrites(Storage):
     def upload(self, key, body, content_type):
-        raise StorageError("put_object on s3://pictures/x: not authorized to perform: s3:PutObject")
+        raise StorageError(REFUSED)
 
 
 def test_a_transient_error_frees_the_job_and_gives_the_message_back(worker, book, picture):
@@ -420,10 +430,44 @@ def test_a_transient_error_frees_the_job_and_gives_the_message_back(worker, book
     assert run(replace(worker, images=NoWrites(BUCKET)), made.id) == "give_back"
     waiting = row_of(worker, made.id)
     assert (waiting.status, waiting.lease_id, waiting.lease_expires_at) == ("pending", None, None)
-    assert "not authorized to perform: s3:PutObject" in waiting.failure_reason
     assert run(worker, made.id) == "acknowledge"
     done = row_of(worker, made.id)
     assert (done.status, done.failure_reason, done.attempt_count) == ("completed", None, 2)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (StorageError(REFUSED), "the pictures' storage"),
+        (DatabaseUnavailableError("no connection to 'books' at db.internal:5432", Refusal("down")), "the database"),
+        (sa.exc.OperationalError("SELECT 1", {}, Exception("server at 10.0.0.7 closed")), "the database"),
+        (SecretError("the secret arn:aws:secretsmanager:us-west-2:123456789012:secret:db"), "the database"),
+        (MemoryError("7168"), "memory"),
+        (RuntimeError("/var/task/handlers/x.py"), "nobody foresaw"),
+    ],
+    ids=lambda failure: type(failure[0]).__name__,
+)
+def test_callers_are_told_which_part_failed_and_the_log_has_its_words_under_the_jobs_id(
+    worker, book, picture, caplog, failure
+):
+    error, words = failure
+
+    def fail():
+        raise error
+
+    made = new_job(worker, book, picture("1.jpg"))
+    assert run(replace(worker, network=fail), made.id) == "give_back"
+    waiting = row_of(worker, made.id).failure_reason
+    caplog.clear()
+    assert run(replace(worker, network=fail), made.id, last_receive=True) == "give_back"
+    reason = row_of(worker, made.id).failure_reason
+    assert waiting == reason
+    assert words in reason
+    assert str(error) not in reason
+    assert not re.search(r"arn:|s3:|\d{4,}|[A-Z][a-z]+Error|internal|/var/|admin|10\.0", reason)
+    [record] = [each for each in caplog.records if each.name == job.log.name and each.exc_info]
+    assert str(made.id) in record.getMessage()
+    assert record.exc_info[1] is error
 
 
 def test_after_the_last_receive_the_job_says_permanently_failed(worker, book, picture):
@@ -562,4 +606,4 @@ def test_the_version_is_told_without_database_bucket_or_network(monkeypatch):
     monkeypatch.setenv("BMX_ENVIRONMENT", "local")
     monkeypatch.setenv("BMX_VERSION", "abc123")
     monkeypatch.setattr(handler, "worker", lambda: pytest.fail("work was done"))
-    assert handler.handler({"version": True}, CONTEXT) == {"version": "abc123"}
+    assert handler.handler({"version": True}, CONTEXT) == {"version": "abc123", "environment": "local"}

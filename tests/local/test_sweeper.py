@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.common import dispatch, jobs
+from handlers.common import dispatch, jobs, services
 from handlers.common.jobs import SEND_GRACE
 from handlers.common.queues import NumberedMessage, QueueError, Queues
 from handlers.common.tables import book_images, books, image_processing_jobs, sweeps
@@ -257,10 +257,9 @@ def deployed(database, secret_arn, queue_url, monkeypatch):
         "BMX_MESSAGE_RETENTION": "345600",
     }.items():
         monkeypatch.setenv(name, value)
-    edge._parts.cache_clear()
+    services.forget()
     yield monkeypatch
-    edge._parts()[0].dispose()
-    edge._parts.cache_clear()
+    services.forget()
 
 
 def test_the_function_sweeps_at_the_clocks_time(deployed, make):
