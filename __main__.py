@@ -4,6 +4,8 @@ Reads on one screen. Which flows there are is said in `flows.py`, what each thin
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -15,6 +17,7 @@ from components.artefact import Artefact, BuildArtefact, BuiltImage, Configured
 from components.audit_log import AuditLog
 from components.dashboard import Dashboard
 from components.database import Database
+from components.flow import function_name
 from components.function import Function, Platform
 from components.image_build import ImageBuild
 from components.image_store import ImageStore
@@ -36,7 +39,7 @@ from components.release_log import ReleaseLog
 from components.schedule import Schedule
 from components.tags import tagging
 from components.worker_flow import WorkerFlow
-from flows import API, IMAGES, JOB_SWEEPER, catalogue
+from flows import API, IMAGES, JOB_SWEEPER, MIGRATE, catalogue
 
 VARIABLES = "BMX_"
 PICTURES = "books/"
@@ -44,12 +47,11 @@ PICTURES = "books/"
 
 def program() -> None:
     """Declare everything that one stack is."""
-    settings = configuration.load()
+    settings = configuration.load(configuration.Known(_codes, IMAGES))
     prefix, network = settings.prefix, settings.network
     tags = {"project": pulumi.get_project(), "environment": settings.environment}
     pulumi.runtime.register_stack_transformation(tagging(tags))
     flows = catalogue(prefix)
-    settings.refuse_stray_artefacts(flow.code for flow in flows)
 
     alarms = Alarms("alarms", f"{prefix}-alarms", settings.alarm_emails)
     database = Database(
@@ -81,14 +83,15 @@ def program() -> None:
         needs: list[Need],
         after: list[pulumi.Resource],
         module: str = "handler",
+        variables: Mapping[str, str] | None = None,
     ) -> Function:
         """Declare one of this project's own functions, with what the flows that it produces for grant it."""
         sends = [SendTo(flow.key) for flow in flows if name in flow.senders]
-        runs.append({"name": f"{prefix}-{name.replace('_', '-')}", "artefact": None})
+        runs.append({"name": function_name(prefix, name), "artefact": None})
         return Function(
             name,
-            f"{prefix}-{name.replace('_', '-')}",
-            platform,
+            function_name(prefix, name),
+            replace(platform, variables={**platform.variables, **(variables or {})}),
             of,
             timeout=timeout,
             memory=512,
@@ -102,8 +105,8 @@ def program() -> None:
     codes = {name: _code(prefix, name, given) for name, given in settings.artefacts.items()}
     workers: list[WorkerFlow] = []
     runs: list[dict[str, str | None]] = []
-    migrations = code("migrate", "migrations")
-    migrate = function("migrate", migrations, timeout=900, needs=[UseDatabase()], after=database.ready)
+    migrations = code(MIGRATE, "migrations")
+    migrate = function(MIGRATE, migrations, timeout=900, needs=[UseDatabase()], after=database.ready)
     schema = Migration("migration", migrate, migrations)
 
     for flow in flows:
@@ -118,11 +121,25 @@ def program() -> None:
             )
         )
 
-    dispatchers = [(flow.dispatcher, flow.schedule, 300) for flow in flows if flow.dispatcher and flow.schedule]
-    for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 60)]:
-        started = function(name, code(name), timeout=timeout, needs=[UseDatabase()], after=[schema])
-        schedule = Schedule(f"{name}-schedule", f"{prefix}-{name.replace('_', '-')}", rate, started)
-        alarms.watch(name, f"{prefix}-{name.replace('_', '-')}", function_conditions(started.name), parent=schedule)
+    # Without its flow's function a dispatcher would fill a queue that nobody reads.
+    dispatched = [worker.flow for worker in workers if worker.deployed]
+    dispatchers = [(flow.dispatcher, flow.schedule, 300) for flow in dispatched if flow.dispatcher and flow.schedule]
+    swept = next(flow for flow in flows if JOB_SWEEPER in flow.producers)
+    # What is sent again depends on how long the queue keeps a message and how often it delivers one.
+    rules = {
+        f"{VARIABLES}MAX_RECEIVES": str(swept.receives),
+        f"{VARIABLES}MESSAGE_RETENTION": str(swept.retention),
+    }
+    for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 240)]:
+        started = function(
+            name,
+            code(name),
+            timeout=timeout,
+            needs=[UseDatabase()],
+            after=[schema],
+            variables=rules if name == JOB_SWEEPER else None,
+        )
+        Schedule(f"{name}-schedule", function_name(prefix, name), rate, started, alarms=alarms)
 
     runs += [{"name": w.flow.function_name(prefix), "artefact": w.flow.code} for w in workers if w.deployed]
     entries = [worker.flow.registry_entry(prefix, VARIABLES, deployed=worker.deployed) for worker in workers]
@@ -163,12 +180,15 @@ def program() -> None:
         pulumi.export(name, value)
 
 
+def _codes(prefix: str) -> list[str]:
+    """Return what the artefacts of a stack may be called."""
+    return [flow.code for flow in catalogue(prefix)]
+
+
 def _code(prefix: str, name: str, given: Configured) -> Artefact | BuiltImage:
     """Return code that exists, or build it where the configuration says so."""
     if not isinstance(given, BuildArtefact):
         return given
-    if name not in IMAGES:
-        raise RefusedError(f"artefacts.{name}.build: this project has no Dockerfile for it, only {', '.join(IMAGES)}.")
     return ImageBuild(f"{name}-build", prefix, IMAGES[name], given.build).image
 
 

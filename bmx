@@ -1,9 +1,10 @@
 #!/bin/sh
 # ./bmx: makes .venv with the pinned requirements when they changed, then runs the command line in ops/.
+# BMX_PYTHON names the Python to make it of, BMX_VENV another folder for it, as for a clone that is readable only.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-venv=$root/.venv
+venv=${BMX_VENV:-$root/.venv}
 
 fail() {
     printf 'bmx: %s\n' "$1" >&2
@@ -28,9 +29,9 @@ install() {
     if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
         return
     fi
-    printf 'bmx: installing requirements/%s.txt into .venv (once; needs the package index)\n' "$1" >&2
+    printf 'bmx: installing requirements/%s.txt into %s (once; needs the package index)\n' "$1" "${venv#"$root/"}" >&2
     if [ ! -x "$venv/bin/uv" ]; then
-        [ -x "$venv/bin/pip" ] || "$(find_python)" -m venv "$venv" || fail 'could not make .venv; see the lines above.'
+        [ -x "$venv/bin/pip" ] || "$(find_python)" -m venv "$venv" || fail "could not make $venv; see the lines above."
         "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$root/requirements/uv.txt" >&2 ||
             fail 'could not install uv; set-up needs the network once. Nothing half-made is used: run the same command again.'
     fi

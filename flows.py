@@ -6,11 +6,14 @@ stack's configuration gives under `artefacts.<code>`; until there is one, the fl
 
 from components.flow import Flow, together
 from components.image_source import ImageSource
-from components.needs import ReadObjects, TellMissingObjects, UseDatabase, WriteObjects
+from components.needs import ReadObjects, ReadObjectVersions, TellMissingObjects, UseDatabase, WriteObjects
 
 #: Functions of the program that send to flows: the API, and the sweeper that re-sends what was never sent.
 API = "api"
 JOB_SWEEPER = "job_sweeper"
+#: Every function that the program has whatever flows there are.
+MIGRATE = "migrate"
+FUNCTIONS = (API, JOB_SWEEPER, MIGRATE)
 
 #: Where a zip is entered, of the five flows whose code is built from BlueMoxon's own backend.
 ENTRY = "worker.handler"
@@ -53,7 +56,14 @@ def catalogue(prefix: str) -> tuple[Flow, ...]:
                 code="image_processing",
                 timeout=300,
                 memory=7168,
-                needs=(ReadObjects("books/"), WriteObjects("books/"), TellMissingObjects(), UseDatabase()),
+                needs=(
+                    # Photographs by the version that was checked; its own pictures and older rows as they are.
+                    ReadObjects("books/"),
+                    ReadObjectVersions("books/"),
+                    WriteObjects("books/"),
+                    TellMissingObjects(),
+                    UseDatabase(),
+                ),
                 producers=(API, JOB_SWEEPER),
                 # One job at a time per function; two keep an import of hundreds of pictures moving without a crowd.
                 maximum_concurrency=2,
@@ -115,4 +125,5 @@ def catalogue(prefix: str) -> tuple[Flow, ...]:
         ],
         prefix,
         producers=(API, JOB_SWEEPER),
+        functions=FUNCTIONS,
     )

@@ -11,7 +11,6 @@ import os
 import platform
 import statistics
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +112,10 @@ def check(count: int, using: questions.Clients) -> DeepCheck:
     return DeepCheck(lambda: using, lambda: Registry("p", "local", flows))
 
 
-def login(*_: Any) -> questions.DatabaseSight:
+def login(*_: Any, **__: Any) -> questions.DatabaseSight:
     """Two reads of secrets and a connection."""
     time.sleep(3 * LATENCY)
-    return questions.DatabaseSight(datetime.now(UTC))
+    return questions.DatabaseSight()
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from components import iam
 
 @dataclass(frozen=True)
 class Condition:
-    """When an alarm goes off: `statistic` of a metric at or above `threshold` in one of the last `periods` periods.
+    """When an alarm goes off: `statistic` of a metric at or above `threshold`, or `below` it, `periods` times in a row.
 
     Attributes
     ----------
@@ -38,6 +38,8 @@ class Condition:
         Periods in a row that must be at the threshold.
     missing
         What a period without data counts as, in CloudWatch's word.
+    below
+        Whether values below the threshold set it off.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Condition:
     period: int = 300
     periods: int = 1
     missing: str = "notBreaching"
+    below: bool = False
 
 
 class Alarms(pulumi.ComponentResource):
@@ -102,7 +105,7 @@ class Alarms(pulumi.ComponentResource):
                 metric_name=condition.metric,
                 dimensions=condition.dimensions,
                 statistic=condition.statistic,
-                comparison_operator="GreaterThanOrEqualToThreshold",
+                comparison_operator="LessThanThreshold" if condition.below else "GreaterThanOrEqualToThreshold",
                 threshold=condition.threshold,
                 period=condition.period,
                 evaluation_periods=condition.periods,
@@ -193,6 +196,30 @@ def function_conditions(function_name: pulumi.Input[str], duration: int | None =
         return conditions
     says = "An invocation came near the function's timeout. Find what has become slow before it is cut off."
     return (*conditions, condition("duration", "Duration", "Maximum", duration, says))
+
+
+def not_invoked(function_name: pulumi.Input[str], seconds: int) -> Condition:
+    """Return the condition of a function that a schedule should have invoked by now.
+
+    Lambda's Invocations has no zeros: a function that nobody invokes has no data, so missing data sets it off.
+
+    Parameters
+    ----------
+    seconds
+        Without an invocation, a multiple of 60.
+    """
+    return Condition(
+        name="not-invoked",
+        namespace="AWS/Lambda",
+        metric="Invocations",
+        dimensions={"FunctionName": function_name},
+        statistic="Sum",
+        threshold=1,
+        says="Its schedule did not invoke it: the rule is disabled or gone, or may not invoke the function.",
+        period=seconds,
+        missing="breaching",
+        below=True,
+    )
 
 
 def _key_policy() -> pulumi.Output[str]:

@@ -11,19 +11,13 @@ from typing import Any
 import pulumi
 from pulumi.output import Unknown
 
+from components.credential import INSTANCE, OWNERSHIP, PASSWORDS
 from components.refused import RefusedError
 
 #: Properties that the program never sets and an import may bring along; their values are kept.
-IGNORED = ("password", "passwordWo", "passwordWoVersion")
+IGNORED = PASSWORDS[INSTANCE]
 #: Properties whose change would change the credential, or the data that it opens.
-REFUSED = (
-    "manageMasterUserPassword",
-    "masterUserSecretKmsKeyId",
-    "replicateSourceDb",
-    "restoreToPointInTime",
-    "snapshotIdentifier",
-    "username",
-)
+REFUSED = OWNERSHIP[INSTANCE]
 
 
 class CredentialLock:

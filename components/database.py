@@ -7,19 +7,93 @@
 - clients' security group, whose members reach the database, and nothing else does
 """
 
+import re
+from hashlib import sha256
 from typing import Annotated, Literal
 
 import pulumi
 import pulumi_aws as aws
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from components import iam
 from components.arguments import Arguments, Text
+from components.backups import BACKUP_DAYS
 from components.credential_lock import CredentialLock
 from components.iam import Grant
 from components.needs import Need, UseDatabase
 
 PORT = 5432
+#: Majors that RDS runs ("Release calendars for Amazon RDS for PostgreSQL") and the program was written for.
+MAJORS = range(13, 18 + 1)
+# "Quotas and constraints for Amazon RDS": subnets of a group; "VpcConfig", Lambda API reference: of a function.
+FEWEST_SUBNETS = 2
+MOST_SUBNETS = 16
+# "Managing capacity automatically with Amazon RDS storage autoscaling": at least 10 % above what is allocated.
+LEAST_GROWTH_PERCENT = 10
+LARGEST_STORAGE = 65_536
+
+# "CreateDBInstance", RDS API reference. A user name of more than 16 characters is refused since 2023; one that is older
+# goes on (crossplane-contrib/provider-aws, issue 1701).
+_NEW_USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+# RDS keeps rdsadmin and refuses admin for PostgreSQL (cfn-lint, pull request 4425, tried on AWS). The words of
+# PostgreSQL's grammar are those that pg_get_keywords() calls reserved.
+_KEPT_BY_RDS = "admin rdsadmin rds_superuser rds_replication rds_password rds_iam rdsrepladmin rdstopmgr"
+_KEPT_BY_POSTGRESQL = """
+    public none template0 template1
+    all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+    column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+    current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze
+    from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
+    localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
+    returning right select session_user similar some symmetric system_user table tablesample then to trailing true
+    union unique user using variadic verbose when where window with
+"""
+RESERVED_NAMES = frozenset(_KEPT_BY_RDS.split()).union(_KEPT_BY_POSTGRESQL.split())
+
+
+def _major(version: str) -> str:
+    if version not in {str(major) for major in MAJORS}:
+        raise ValueError(
+            f'must be a major version alone, {MAJORS[0]} to {MAJORS[-1]}, as "16": RDS installs minor versions by '
+            "itself, and one that is named here would be a downgrade from then on, which it refuses"
+        )
+    return version
+
+
+def _existing_version(version: str) -> str:
+    major, _, minor = version.partition(".")
+    if not (minor.isascii() and minor.isdigit()) and version != major:
+        raise ValueError('must be the version that the instance has, as "16.6", or its major version alone')
+    _major(major)
+    return version
+
+
+def _unreserved(name: str, allowed: re.Pattern[str], longest: int) -> str:
+    if not allowed.fullmatch(name):
+        raise ValueError(f"must be a letter and then letters, digits or '_', {longest} characters in all at most")
+    if name.lower() in RESERVED_NAMES or name.lower().startswith("pg_"):
+        raise ValueError("is a name that RDS or PostgreSQL keeps for itself; choose another")
+    return name
+
+
+def _new_username(name: str) -> str:
+    return _unreserved(name, _NEW_USERNAME, 16)
+
+
+def _name(name: str) -> str:
+    return _unreserved(name, _NAME, 63)
+
+
+def _each_once(subnets: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(subnets)) < len(subnets):
+        raise ValueError("names a subnet twice; name each once")
+    return subnets
+
+
+#: For what others use until its replacement stands: AWS does not delete a group in use, and the provider would delete a
+#: named resource first. The name then carries everything that forces the replacement, or the two would collide.
+CREATED_FIRST = pulumi.ResourceOptions(delete_before_replace=False)
 
 
 class Network(Arguments):
@@ -32,7 +106,7 @@ class Network(Arguments):
     """
 
     vpc_id: Text
-    subnet_ids: Annotated[tuple[Text, ...], Field(min_length=1)]
+    subnet_ids: Annotated[tuple[Text, ...], Field(min_length=1, max_length=MOST_SUBNETS), AfterValidator(_each_once)]
 
 
 class Size(Arguments):
@@ -41,13 +115,13 @@ class Size(Arguments):
     Attributes
     ----------
     instance_class, engine_version
-        RDS's names, as ``db.t4g.micro`` and ``16``.
+        RDS's names, as ``db.t4g.micro`` and ``16``; a major version alone, since RDS moves the minor one.
     database_name
         The database that is made with the instance.
     username
         Its owner. Only a name: see `credential_lock.py` for who owns the password.
     allocated_storage, max_allocated_storage
-        GB.
+        GB; RDS grows from the one to the other by itself.
     backup_retention_days
         At least a week.
     multi_az
@@ -55,13 +129,23 @@ class Size(Arguments):
     """
 
     instance_class: Text
-    engine_version: Text = "16"
-    database_name: Text
-    username: Text
-    allocated_storage: Annotated[int, Field(ge=20)] = 20
-    max_allocated_storage: Annotated[int, Field(ge=20)] = 100
-    backup_retention_days: Annotated[int, Field(ge=7, le=35)] = 7
+    engine_version: Annotated[Text, AfterValidator(_major)] = "16"
+    database_name: Annotated[Text, AfterValidator(_name)]
+    username: Annotated[Text, AfterValidator(_name)]
+    allocated_storage: Annotated[int, Field(ge=20, le=LARGEST_STORAGE)] = 20
+    max_allocated_storage: Annotated[int, Field(ge=20, le=LARGEST_STORAGE)] = 100
+    backup_retention_days: Annotated[int, Field(ge=BACKUP_DAYS, le=35)] = BACKUP_DAYS
     multi_az: bool = False
+
+    @model_validator(mode="after")
+    def _room_to_grow(self) -> "Size":
+        least = -(-self.allocated_storage * (100 + LEAST_GROWTH_PERCENT) // 100)
+        if self.max_allocated_storage < least:
+            raise ValueError(
+                f"maxAllocatedStorage is {self.max_allocated_storage} GB and allocatedStorage {self.allocated_storage} "
+                f"GB, and RDS takes {LEAST_GROWTH_PERCENT} % above it at least; give {least} GB or more"
+            )
+        return self
 
 
 class Managed(Size):
@@ -74,6 +158,7 @@ class Managed(Size):
     """
 
     mode: Literal["managed"]
+    username: Annotated[Text, AfterValidator(_new_username)]
     force_tls: bool = True
 
 
@@ -82,6 +167,9 @@ class Adopted(Size):
 
     Attributes
     ----------
+    engine_version
+        The one that the instance has, its minor version included: an import changes nothing only where they are equal
+        (terraform-provider-aws, compareActualEngineVersion).
     identifier, subnet_group, parameter_group, security_group_id
         The instance and what it uses already.
     secret_arn, secret_name
@@ -96,6 +184,7 @@ class Adopted(Size):
     """
 
     mode: Literal["adopted"]
+    engine_version: Annotated[Text, AfterValidator(_existing_version)] = "16"
     identifier: Text
     subnet_group: Text
     parameter_group: Text
@@ -227,7 +316,13 @@ class Database(pulumi.ComponentResource):
             subnet_group=subnets.name,
             parameter_group=self._parameters(database, identifier).name,
             security_group_id=group.id,
+            # A stack that was destroyed left its snapshot behind; the next one's must have another name.
+            final_snapshot=group.id.apply(lambda id_: f"{identifier}-final-{id_.removeprefix('sg-')}"),
             manage_master_user_password=True,
+            # Another major version is declared by name, and its parameter group comes with it: waiting for the
+            # maintenance window would leave the old group in use when it is to be deleted.
+            allow_major_version_upgrade=True,
+            apply_immediately=True,
         )
         credentials = instance.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn)
         self._secret_arns = [self._signpost(database, lock, instance, credentials), credentials]
@@ -250,6 +345,7 @@ class Database(pulumi.ComponentResource):
             subnet_group=database.subnet_group,
             parameter_group=database.parameter_group,
             security_group_id=database.security_group_id,
+            final_snapshot=f"{database.identifier}-final",
         )
         # No version of it: its value stays its owner's.
         secret = aws.secretsmanager.Secret(
@@ -279,7 +375,10 @@ class Database(pulumi.ComponentResource):
         subnet_group: pulumi.Input[str],
         parameter_group: pulumi.Input[str],
         security_group_id: pulumi.Input[str],
+        final_snapshot: pulumi.Input[str],
         manage_master_user_password: bool | None = None,
+        allow_major_version_upgrade: bool | None = None,
+        apply_immediately: bool | None = None,
     ) -> aws.rds.Instance:
         return aws.rds.Instance(
             f"{self._name}-instance",
@@ -290,6 +389,8 @@ class Database(pulumi.ComponentResource):
             db_name=size.database_name,
             username=size.username,
             manage_master_user_password=manage_master_user_password,
+            allow_major_version_upgrade=allow_major_version_upgrade,
+            apply_immediately=apply_immediately,
             port=PORT,
             allocated_storage=size.allocated_storage,
             max_allocated_storage=size.max_allocated_storage,
@@ -305,7 +406,7 @@ class Database(pulumi.ComponentResource):
             enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
             deletion_protection=True,
             skip_final_snapshot=False,
-            final_snapshot_identifier=f"{identifier}-final",
+            final_snapshot_identifier=final_snapshot,
             opts=pulumi.ResourceOptions.merge(lock, self._child),
         )
 
@@ -323,7 +424,7 @@ class Database(pulumi.ComponentResource):
             name=f"{name}-{major}",
             family=f"postgres{major}",
             parameters=[{"name": "rds.force_ssl", "value": "1" if database.force_tls else "0"}],
-            opts=self._child,
+            opts=pulumi.ResourceOptions.merge(self._child, CREATED_FIRST),
         )
 
     def _signpost(
@@ -390,6 +491,12 @@ class Database(pulumi.ComponentResource):
         self.ready += [to_server, from_clients]
 
     def _security_group(self, resource_name: str, name: str, description: str) -> aws.ec2.SecurityGroup:
+        # A name is unique in its VPC, so another VPC needs no other name.
+        of_description = sha256(description.encode()).hexdigest()[:7]
         return aws.ec2.SecurityGroup(
-            resource_name, name=name, description=description, vpc_id=self._network.vpc_id, opts=self._child
+            resource_name,
+            name=f"{name}-{of_description}",
+            description=description,
+            vpc_id=self._network.vpc_id,
+            opts=pulumi.ResourceOptions.merge(self._child, CREATED_FIRST),
         )

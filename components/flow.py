@@ -6,12 +6,13 @@ Every limit is AWS's own; the page that it comes from stands beside it.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from components.needs import Need
 from components.refused import RefusedError
+from components.schedule_expression import ScheduleError, parse
 
 DAY = 24 * 60 * 60
 
@@ -30,14 +31,16 @@ LONGEST_WINDOW = 300
 # "ScalingConfig", Lambda API reference.
 CONCURRENCY = range(2, 1_000 + 1)
 # "Configuring a queue to use with Lambda": visibility at least six times the timeout plus the window, five receives.
+# The policy pack holds every other queue to the same numbers.
 VISIBILITY_FACTOR = 6
 RECEIVES = 5
+# "CreateFunction", Lambda API reference: at most 128 characters without white space; Python's are module.function.
+LONGEST_HANDLER = 128
 
 DEAD_LETTER_SUFFIX = "-dlq"
 _KEY = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _QUEUE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-# "Creating a rule that runs on a schedule": rate(1 minute), rate(5 hours), cron(six fields).
-_SCHEDULE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)|cron\(\S+( \S+){5}\)")
+_HANDLER = re.compile(r"[^\s.]+(\.[^\s.]+)+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +74,17 @@ class Flow:
         Concurrency set aside for the function, none by default; not below `maximum_concurrency`, or deliveries are
         throttled into the dead letters unprocessed.
     receives
-        Times a message is delivered before it becomes a dead letter.
+        Times a message is delivered before it becomes a dead letter, 5 or more.
     visibility
-        Seconds for which a delivered message stays hidden, where the derived `visibility_timeout` will not do.
+        Seconds for which a delivered message stays hidden, where more than the derived `visibility_timeout` is wanted.
     retention, dead_letter_retention
         Seconds; 4 and 14 days unless given.
     ephemeral_storage
         Megabytes under /tmp.
     schedule, dispatcher
         EventBridge's schedule expression, and the name of the program's own function that it invokes to send messages
-        to the queue. Given together or not at all; the dispatcher is one of the flow's `senders`.
+        to the queue. Given together or not at all; the dispatcher is one of the flow's `senders`. There is neither
+        where the flow has no code.
     backlog_threshold
         Waiting messages from which on the flow counts as not keeping up, 1 or more.
     """
@@ -107,9 +111,13 @@ class Flow:
     backlog_threshold: int = 1_000
 
     def __post_init__(self) -> None:
-        self._refuse_names()
-        self._refuse_numbers()
-        self._refuse_contradictions()
+        faults = [*self._wrong_kinds()]
+        if not faults:
+            faults = [*self._wrong_names(), *self._wrong_numbers()]
+        if not faults:
+            faults = [*self._contradictions()]
+        if faults:
+            raise RefusedError(f"Flow {self.key!r}: {' '.join(faults)}")
 
     @property
     def visibility_timeout(self) -> int:
@@ -139,11 +147,6 @@ class Flow:
         """Names of all functions that send to the queue: the producers, and the dispatcher where there is one."""
         return (*self.producers, self.dispatcher) if self.dispatcher else self.producers
 
-    @property
-    def slug(self) -> str:
-        """The key as resource names have it: hyphens for underscores."""
-        return self.key.replace("_", "-")
-
     def queue_name(self, prefix: str) -> str:
         """Name of the queue."""
         return f"{prefix}-{self.queue}"
@@ -154,7 +157,7 @@ class Flow:
 
     def function_name(self, prefix: str) -> str:
         """Name of the function, and of its role."""
-        return f"{prefix}-{self.slug}"
+        return function_name(prefix, self.key)
 
     @property
     def variable(self) -> str:
@@ -171,7 +174,7 @@ class Flow:
         variable_prefix
             Put before the name of the producers' variable.
         deployed
-            Whether the flow has its code, so that function and mapping exist.
+            Whether the flow has its code, so that function and mapping exist, and the dispatcher where it has one.
         """
         return {
             "key": self.key,
@@ -185,77 +188,128 @@ class Flow:
             "visibility_timeout": self.visibility_timeout,
             "oldest_message_threshold": self.oldest_message_threshold,
             "backlog_threshold": self.backlog_threshold,
-            "producers": sorted(self.senders),
-            "schedule": self.schedule,
+            "producers": sorted(self.senders if deployed else self.producers),
+            "schedule": self.schedule if deployed else None,
         }
 
-    def _refuse_names(self) -> None:
+    def _wrong_kinds(self) -> Iterator[str]:
+        """Yield what is no value of its argument at all; nothing else can be said of it then."""
+        for name in ("key", "queue", "code"):
+            if not isinstance(getattr(self, name), str):
+                yield f"{name} is {getattr(self, name)!r}; give a text."
+        for name in ("handler", "schedule", "dispatcher"):
+            if not isinstance(getattr(self, name), str | None):
+                yield f"{name} is {getattr(self, name)!r}; give a text, or leave it away."
+        optional = [name for name in ("reserved_concurrency", "visibility") if getattr(self, name) is not None]
+        for name in (*_NUMBERS, *optional):
+            value = getattr(self, name)
+            # True is an int to Python.
+            if type(value) is not int:
+                yield f"{name} is {value!r}; give a whole number, as 256."
+        yield from _not_a_tuple("needs", self.needs, Need, "of components/needs.py, as UseDatabase()")
+        yield from _not_a_tuple("producers", self.producers, str, "by name, as 'api'")
+
+    def _wrong_names(self) -> Iterator[str]:
         if not _KEY.fullmatch(self.key):
-            raise RefusedError(f"Flow key {self.key!r}: use lower-case words joined by '_', as 'image_processing'.")
+            yield f"key {self.key!r} must be lower-case words joined by '_', as 'image_processing'."
         if not _QUEUE.fullmatch(self.queue):
-            raise self._refused(f"queue {self.queue!r} must be lower-case words joined by '-', as 'image-processing'.")
+            yield f"queue {self.queue!r} must be lower-case words joined by '-', as 'image-processing'."
         if self.queue.endswith(DEAD_LETTER_SUFFIX):
-            raise self._refused(
-                f"queue {self.queue!r} ends like the name of dead letters; leave {DEAD_LETTER_SUFFIX!r} away."
+            yield f"queue {self.queue!r} ends like the name of dead letters; leave {DEAD_LETTER_SUFFIX!r} away."
+        if not self.code.strip():
+            yield f"code {self.code!r} must be the artefact's name in the stack's configuration."
+        if self.handler is not None and (len(self.handler) > LONGEST_HANDLER or not _HANDLER.fullmatch(self.handler)):
+            yield (
+                f"handler {self.handler!r} must be module.function, as 'worker.handler', in at most "
+                f"{LONGEST_HANDLER} characters."
             )
+        if self.dispatcher is not None and not _KEY.fullmatch(self.dispatcher):
+            yield f"dispatcher {self.dispatcher!r} must be lower-case words joined by '_', as 'tracking_dispatcher'."
+        repeated = _repeated(self.senders)
+        if repeated:
+            yield f"producer {repeated!r} is named twice; name it once."
+        yield from self._wrong_schedule()
 
-    def _refuse_numbers(self) -> None:
-        ranges = (
-            ("timeout", self.timeout, range(1, LONGEST_TIMEOUT + 1), "s"),
-            ("memory", self.memory, MEMORY, "MB"),
-            ("batch_size", self.batch_size, range(1, LARGEST_BATCH + 1), "messages"),
-            ("batch_window", self.batch_window, range(LONGEST_WINDOW + 1), "s"),
-            ("maximum_concurrency", self.maximum_concurrency, CONCURRENCY, "invocations"),
-            ("receives", self.receives, range(1, 1_000 + 1), "times"),
-            ("visibility", self.visibility_timeout, range(LONGEST_VISIBILITY + 1), "s"),
-            ("retention", self.retention, RETENTION, "s"),
-            ("dead_letter_retention", self.dead_letter_retention, RETENTION, "s"),
-            ("ephemeral_storage", self.ephemeral_storage, range(512, 10_240 + 1), "MB"),
-            # SQS holds any number of waiting messages; this is as many as may be in flight ("message quotas").
-            ("backlog_threshold", self.backlog_threshold, range(1, 120_000 + 1), "messages"),
-        )
-        for name, value, allowed, unit in ranges:
+    def _wrong_schedule(self) -> Iterator[str]:
+        if (self.schedule is None) != (self.dispatcher is None):
+            yield (
+                f"schedule is {self.schedule!r} and dispatcher is {self.dispatcher!r}; give both, or neither: a "
+                "schedule needs a function to invoke, and only a schedule invokes a dispatcher."
+            )
+        if self.schedule is not None:
+            try:
+                parse(self.schedule)
+            except ScheduleError as error:
+                yield f"schedule {error}."
+
+    def _wrong_numbers(self) -> Iterator[str]:
+        for name, (allowed, unit) in _NUMBERS.items():
+            value = getattr(self, name)
             if value not in allowed:
-                raise self._refused(f"{name} is {value} {unit}; AWS allows {allowed[0]:,} to {allowed[-1]:,} {unit}.")
+                yield f"{name} is {value} {unit}; it may be {allowed[0]:,} to {allowed[-1]:,} {unit}."
+        if self.visibility_timeout > LONGEST_VISIBILITY:
+            yield f"visibility is {self.visibility_timeout} s; it may be {LONGEST_VISIBILITY:,} s at most."
 
-    def _refuse_contradictions(self) -> None:
-        if self.visibility_timeout < self.timeout:
-            raise self._refused(
-                f"visibility {self.visibility_timeout} s is below timeout {self.timeout} s, so a message would be "
-                f"delivered again while it is being worked on; leave it away to get {self._derived_visibility} s."
+    def _contradictions(self) -> Iterator[str]:
+        if self.visibility_timeout < self._derived_visibility:
+            yield (
+                f"visibility {self.visibility_timeout} s is below {VISIBILITY_FACTOR} x timeout {self.timeout} s + "
+                f"batch_window {self.batch_window} s, so a message could be delivered again while it is being worked "
+                f"on; leave visibility away to get {self._derived_visibility} s."
             )
         if self.batch_size > LARGEST_BATCH_WITHOUT_WINDOW and not self.batch_window:
-            raise self._refused(
+            yield (
                 f"batch_size {self.batch_size} is above {LARGEST_BATCH_WITHOUT_WINDOW} and batch_window is 0 s; "
                 "give a window of at least 1 s, or a smaller batch."
             )
         if self.reserved_concurrency is not None and self.reserved_concurrency < self.maximum_concurrency:
-            raise self._refused(
+            yield (
                 f"reserved_concurrency {self.reserved_concurrency} is below maximum_concurrency "
                 f"{self.maximum_concurrency}, so deliveries would be throttled into the dead letters; reserve at least "
                 f"{self.maximum_concurrency}, or lower the maximum."
             )
+        tried_for = self.receives * self.visibility_timeout
+        if tried_for >= self.retention:
+            yield (
+                f"receives {self.receives} x visibility {self.visibility_timeout} s = {tried_for} s is not below "
+                f"retention {self.retention} s, so a failing message would expire before it became a dead letter; keep "
+                "messages longer, or try them less often."
+            )
         if self.dead_letter_retention <= self.retention:
-            raise self._refused(
+            yield (
                 f"dead_letter_retention {self.dead_letter_retention} s is not above retention {self.retention} s; a "
                 "dead letter keeps the age that it had, so it would vanish unseen. Keep dead letters longer."
             )
-        repeated = _repeated(self.senders)
-        if repeated:
-            raise self._refused(f"producer {repeated!r} is named twice; name it once.")
-        if (self.schedule is None) != (self.dispatcher is None):
-            raise self._refused(
-                f"schedule is {self.schedule!r} and dispatcher is {self.dispatcher!r}; give both, or neither: a "
-                "schedule needs a function to invoke, and only a schedule invokes a dispatcher."
-            )
-        if self.schedule is not None and not _SCHEDULE.fullmatch(self.schedule):
-            raise self._refused(f"schedule {self.schedule!r} is none of EventBridge's; write it as 'rate(1 hour)'.")
-
-    def _refused(self, why: str) -> RefusedError:
-        return RefusedError(f"Flow {self.key!r}: {why}")
 
 
-def together(flows: Iterable[Flow], prefix: str, producers: Iterable[str] = ()) -> tuple[Flow, ...]:
+#: Numbers that every flow has: what AWS takes (or the project, where that is less), and the unit.
+_NUMBERS = {
+    "timeout": (range(1, LONGEST_TIMEOUT + 1), "s"),
+    "memory": (MEMORY, "MB"),
+    "batch_size": (range(1, LARGEST_BATCH + 1), "messages"),
+    "batch_window": (range(LONGEST_WINDOW + 1), "s"),
+    "maximum_concurrency": (CONCURRENCY, "invocations"),
+    "receives": (range(RECEIVES, 1_000 + 1), "times"),
+    "retention": (RETENTION, "s"),
+    "dead_letter_retention": (RETENTION, "s"),
+    "ephemeral_storage": (range(512, 10_240 + 1), "MB"),
+    # SQS holds any number of waiting messages; this is as many as may be in flight ("message quotas").
+    "backlog_threshold": (range(1, 120_000 + 1), "messages"),
+}
+
+
+def _not_a_tuple(name: str, value: Any, kind: Any, how: str) -> Iterator[str]:
+    if not isinstance(value, tuple):
+        yield f"{name} is {value!r}; give a tuple, as {name}=({value!r},)."
+        return
+    for each in value:
+        if not isinstance(each, kind):
+            yield f"{name} holds {each!r}; give each {how}."
+
+
+def together(
+    flows: Iterable[Flow], prefix: str, producers: Iterable[str] = (), functions: Iterable[str] = ()
+) -> tuple[Flow, ...]:
     """Return the flows of one stack, or refuse what they cannot be together.
 
     Parameters
@@ -266,39 +320,69 @@ def together(flows: Iterable[Flow], prefix: str, producers: Iterable[str] = ()) 
         Prefix of every name in the stack.
     producers
         Functions of the program that flows may name as their producers.
+    functions
+        All functions that the program has of its own, the dispatchers apart: their names are taken.
 
     Raises
     ------
     RefusedError
-        Two flows have the same key or queue, a producer is none, or a name is longer than AWS takes.
+        Two flows have the same key or queue, a flow or a dispatcher has a name that is taken, a producer is no function
+        of the program, or a name is longer than AWS takes. One message says all of it.
     """
-    flows, known = tuple(flows), sorted(producers)
-    dispatchers = [flow.dispatcher for flow in flows if flow.dispatcher]
-    for what, values in (
-        ("key", [flow.key for flow in flows]),
-        ("queue", [flow.queue for flow in flows]),
-        ("dispatcher", dispatchers),
-    ):
-        repeated = _repeated(values)
-        if repeated:
-            raise RefusedError(f"Two flows have the {what} {repeated!r}; give each its own.")
+    flows = tuple(flows)
+    faults = [*_met_twice(flows), *_taken(flows, frozenset(functions))]
     for flow in flows:
-        strangers = sorted(set(flow.producers).difference(known))
-        if strangers:
-            raise RefusedError(
-                f"Flow {flow.key!r}: producer {strangers[0]!r} is no function of this program, so nobody would get the "
-                f"queue's grants; name one of {', '.join(known)}."
-            )
-        for name, longest in (
-            (flow.dead_letter_queue_name(prefix), LONGEST_QUEUE_NAME),
-            (flow.function_name(prefix), LONGEST_FUNCTION_NAME),
-        ):
-            if len(name) > longest:
-                raise RefusedError(
-                    f"Flow {flow.key!r}: the name {name!r} has {len(name)} characters and AWS takes {longest}; "
-                    "shorten the flow's key or queue, or the stack's prefix."
-                )
+        faults += [f"Flow {flow.key!r}: {why}" for why in _misfits(flow, prefix, sorted(producers))]
+    if faults:
+        raise RefusedError(" ".join(faults))
     return flows
+
+
+def _met_twice(flows: Iterable[Flow]) -> Iterator[str]:
+    for what in ("key", "queue", "dispatcher"):
+        repeated = _repeated(value for flow in flows if (value := getattr(flow, what)))
+        if repeated:
+            yield f"Two flows have the {what} {repeated!r}; give each its own."
+
+
+def _taken(flows: Iterable[Flow], functions: frozenset[str]) -> Iterator[str]:
+    """Yield the names that would be those of two functions on AWS."""
+    keys = {flow.key for flow in flows}
+    for flow in flows:
+        names = [("key", flow.key, functions)]
+        if flow.dispatcher is not None:
+            names.append(("dispatcher", flow.dispatcher, functions | keys))
+        for what, name, taken in names:
+            if name in taken:
+                owner = "program's own function" if name in functions else "flow"
+                yield f"Flow {flow.key!r}: {what} {name!r} is the name of the {owner} {name!r}; choose another."
+
+
+def _misfits(flow: Flow, prefix: str, producers: list[str]) -> Iterator[str]:
+    strangers = sorted(set(flow.producers).difference(producers))
+    if strangers:
+        yield (
+            f"producer {strangers[0]!r} is no function of this program, so nobody would get the queue's grants; "
+            f"name one of {', '.join(producers)}."
+        )
+    names = [
+        ("queue", flow.dead_letter_queue_name(prefix), LONGEST_QUEUE_NAME),
+        ("function", flow.function_name(prefix), LONGEST_FUNCTION_NAME),
+    ]
+    if flow.dispatcher is not None:
+        # Its schedule's rule has the same name and the same limit ("PutRule", EventBridge API reference).
+        names.append(("dispatcher", function_name(prefix, flow.dispatcher), LONGEST_FUNCTION_NAME))
+    for what, name, longest in names:
+        if len(name) > longest:
+            yield (
+                f"the {what}'s name {name!r} has {len(name)} characters and AWS takes {longest}; shorten the flow's "
+                f"{'key' if what == 'function' else what}, or the stack's prefix."
+            )
+
+
+def function_name(prefix: str, name: str) -> str:
+    """Name on AWS of one of the stack's functions, of its role, and of the rule that starts it."""
+    return f"{prefix}-{name.replace('_', '-')}"
 
 
 def _repeated(values: Iterable[str]) -> str | None:

@@ -5,6 +5,7 @@
 - function in the VPC, traced, with the variables of its needs
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from components.needs import Need
 from components.package import PYTHON, Package
 from components.refused import RefusedError
 
-# "Lambda quotas": all variables of a function together, names and values.
+# "Lambda quotas": all variables of a function together, as `environment_bytes` counts them.
 LARGEST_ENVIRONMENT = 4 * 1024
 
 
@@ -166,15 +167,23 @@ def _environment(
     }
 
     def refuse_too_large(known: dict[str, str]) -> dict[str, str]:
-        size = sum(len(name.encode()) + len(value.encode()) for name, value in known.items())
+        size = environment_bytes(known)
         if size > LARGEST_ENVIRONMENT:
             raise RefusedError(
-                f"The variables of function {function_name!r} have {size:,} bytes and Lambda takes "
+                f"The variables of function {function_name!r} have {size:,} bytes as JSON and Lambda takes "
                 f"{LARGEST_ENVIRONMENT:,}; put what is many into a file of its package."
             )
         return known
 
     return pulumi.Output.all(**dict(sorted(variables.items()))).apply(refuse_too_large)
+
+
+def environment_bytes(variables: Mapping[str, str]) -> int:
+    """How large Lambda finds these variables.
+
+    It measures their JSON, as its refusal shows: "exceeded the 4KB limit. String measured: {"NAME":"value",…}".
+    """
+    return len(json.dumps(dict(variables), separators=(",", ":")).encode())
 
 
 def _needed_before(code: Package | Artefact | BuiltImage) -> list[pulumi.Resource]:

@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.needs import Need, ReadObjects, WriteObjects
+from components.needs import Need, ReadObjects, ReadObjectVersions, WriteObjects
 from components.refused import RefusedError
 from components.unscoped import INSPECTING_ACTIONS, LIMITED, RUNNING_ACTIONS, UNSCOPED_ACTIONS
 
@@ -72,6 +72,8 @@ def object_statements(need: Need, bucket_arn: pulumi.Input[str]) -> tuple[Statem
     match need:
         case ReadObjects(prefix):
             return (Statement(("s3:GetObject",), (pulumi.Output.concat(bucket_arn, "/", prefix, "*"),)),)
+        case ReadObjectVersions(prefix):
+            return (Statement(("s3:GetObjectVersion",), (pulumi.Output.concat(bucket_arn, "/", prefix, "*"),)),)
         case WriteObjects(prefix):
             return (Statement(("s3:PutObject",), (pulumi.Output.concat(bucket_arn, "/", prefix, "*"),)),)
         case _:

@@ -25,6 +25,10 @@ class ReadObjects(_Prefixed):
     """Read the objects under a prefix of the image store."""
 
 
+class ReadObjectVersions(_Prefixed):
+    """Read one version of an object under a prefix, the one that was checked, whatever was written there since."""
+
+
 class WriteObjects(_Prefixed):
     """Write objects under a prefix of the image store."""
 
@@ -71,4 +75,14 @@ class ReadSecret:
     name: str
 
 
-Need = ReadObjects | WriteObjects | TellMissingObjects | UseDatabase | SendTo | InspectFlow | RedriveFlow | ReadSecret
+Need = (
+    ReadObjects
+    | ReadObjectVersions
+    | WriteObjects
+    | TellMissingObjects
+    | UseDatabase
+    | SendTo
+    | InspectFlow
+    | RedriveFlow
+    | ReadSecret
+)

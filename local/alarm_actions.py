@@ -21,6 +21,7 @@ from moto.sns.models import sns_backends
 from moto.sqs.exceptions import QueueDoesNotExist
 
 from local.iam_policy import UnsupportedPolicyError
+from local.log_file import LogFile
 from local.roles import Iam
 
 PRINCIPAL: Final = "cloudwatch.amazonaws.com"
@@ -65,7 +66,7 @@ class AlarmActions:
     """
 
     def __init__(self, iam: Iam, account: str, region: str, log: Path, now: Callable[[], float]) -> None:
-        self._iam, self._account, self._region, self._path, self._now = iam, account, region, log, now
+        self._iam, self._account, self._region, self._log, self._now = iam, account, region, LogFile(log), now
         self.deliveries: deque[Delivery] = deque(maxlen=_REMEMBERED)
 
     def changed(self, alarm: Any, before: str) -> None:
@@ -108,11 +109,8 @@ class AlarmActions:
             pending = str(subscription.attributes.get("PendingConfirmation")).lower() == "true"
             self._record(alarm, "recorded", to, f"{NOT_SENT}{'; the subscription is not confirmed' if pending else ''}")
             return
-        decision = self._iam.service_may(
-            "sns.amazonaws.com", "sqs:SendMessage", subscription.endpoint, subscription.topic_arn
-        )
-        if not decision.allowed:
-            self._record(alarm, "failed", to, f"SNS may not send to the queue {decision.reason}")
+        if refusal := self._queue_refusal(subscription):
+            self._record(alarm, "failed", to, refusal)
             return
         try:
             subscription.publish(message, message_id, subject=subject)
@@ -120,6 +118,15 @@ class AlarmActions:
             self._record(alarm, "failed", to, "there is no such queue")
             return
         self._record(alarm, "delivered", to, subject)
+
+    def _queue_refusal(self, subscription: Any) -> str | None:
+        """Why SNS cannot send to a queue that subscribes, in words."""
+        queue, topic = subscription.endpoint, subscription.topic_arn
+        try:
+            decision = self._iam.service_may("sns.amazonaws.com", "sqs:SendMessage", queue, topic)
+        except UnsupportedPolicyError as error:
+            return f"the queue's policy cannot be decided here: {error}"
+        return None if decision.allowed else f"SNS may not send to the queue {decision.reason}"
 
     def _refusals(self, topic: Any, alarm_arn: str) -> Iterator[str]:
         """Why CloudWatch cannot publish on a topic, in words."""
@@ -161,10 +168,8 @@ class AlarmActions:
         self._write(f"  {outcome} {to or 'nowhere'}: {detail}")
 
     def _write(self, line: str) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         stamp = datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        with self._path.open("a") as file:
-            file.write(f"{stamp} {line}\n")
+        self._log.write(f"{stamp} {line}")
 
 
 def notification(alarm: Any, before: str, account: str, region: str) -> str:

@@ -1,7 +1,8 @@
 """What CloudWatch makes of an alarm of our form and its datapoints: a state, and the sentence that says why.
 
-Our form is the one that `components/alarms.py` declares: one metric, one statistic, at or above a threshold in each of
-the last periods, missing data not breaching or ignored. Anything else is refused by name, never guessed.
+Our form is the one that `components/alarms.py` declares: one metric, one statistic, at or above a threshold or below it
+in each of the last periods, missing data breaching, not breaching or ignored. Anything else is refused by name, never
+guessed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
-Missing = Literal["notBreaching", "ignore"]
+Missing = Literal["breaching", "notBreaching", "ignore"]
 
 STATISTICS = ("Average", "Maximum", "Minimum", "SampleCount", "Sum")
 INITIAL_REASON = "Unchecked: Initial alarm creation"
@@ -44,9 +45,11 @@ class AlarmForm:
     period
         Seconds, a multiple of 60.
     periods
-        Periods in a row that must be at or above the threshold.
+        Periods in a row that must breach the threshold.
     missing
         What a period without data counts as.
+    below
+        Whether values below the threshold breach it, instead of those at or above.
     """
 
     name: str
@@ -58,11 +61,16 @@ class AlarmForm:
     period: int
     periods: int
     missing: Missing = "notBreaching"
+    below: bool = False
 
     @property
     def window(self) -> int:
         """Seconds before now whose datapoints an evaluation looks at (CloudWatch's evaluation range)."""
         return (self.periods + _MORE_PERIODS) * self.period
+
+    def breached_by(self, value: float) -> bool:
+        """Tell whether a value is on the wrong side of the threshold."""
+        return value < self.threshold if self.below else value >= self.threshold
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,8 @@ def alarm_form(alarm: Mapping[str, Any]) -> AlarmForm:
     periods = int(alarm.get("EvaluationPeriods") or 1)
     expected: dict[str, tuple[Any, ...]] = {
         "Statistic": STATISTICS,
-        "ComparisonOperator": ("GreaterThanOrEqualToThreshold",),
-        "TreatMissingData": ("notBreaching", "ignore"),
+        "ComparisonOperator": ("GreaterThanOrEqualToThreshold", "LessThanThreshold"),
+        "TreatMissingData": ("breaching", "notBreaching", "ignore"),
         "DatapointsToAlarm": (None, periods),
         "Unit": (None,),
     }
@@ -126,6 +134,7 @@ def alarm_form(alarm: Mapping[str, Any]) -> AlarmForm:
         period=period,
         periods=periods,
         missing=alarm["TreatMissingData"],
+        below=alarm["ComparisonOperator"] == "LessThanThreshold",
     )
 
 
@@ -153,15 +162,20 @@ def evaluate(form: AlarmForm, datapoints: Sequence[Datapoint], now: float) -> Ve
     real = sorted((each for each in datapoints if now - form.window <= each.at < now), key=lambda each: -each.at)
     decisive = tuple(real[: form.periods])
     missing = form.periods - len(decisive)
-    breaching = sum(each.value >= form.threshold for each in decisive)
+    breaching = sum(form.breached_by(each.value) for each in decisive)
     if breaching == form.periods:
         minimum = f"{_datapoints(form.periods)} for OK -> ALARM"
         return Verdict("ALARM", _crossed(form, decisive, breaching, minimum), decisive)
     if form.missing == "ignore" and breaching == len(decisive):
         return None
+    state: State = "ALARM" if form.missing == "breaching" and breaching == len(decisive) else "OK"
     if not decisive:
         filled = f"{form.periods} period{_s(form.periods)} and {_treated(form, missing)}"
-        return Verdict("OK", f"Threshold Crossed: no datapoints were received for {filled}.", ())
+        return Verdict(state, f"Threshold Crossed: no datapoints were received for {filled}.", ())
+    if state == "ALARM":
+        minimum = f"{_datapoints(form.periods)} for OK -> ALARM"
+        reason = _crossed(form, decisive, breaching, minimum).removesuffix(".")
+        return Verdict("ALARM", f"{reason}; {_treated(form, missing)}.", decisive)
     minimum = "1 datapoint for ALARM -> OK"
     reason = _crossed(form, decisive, len(decisive) - breaching, minimum, negated=True)
     if missing:
@@ -172,9 +186,10 @@ def evaluate(form: AlarmForm, datapoints: Sequence[Datapoint], now: float) -> Ve
 def _crossed(form: AlarmForm, decisive: Sequence[Datapoint], count: int, minimum: str, *, negated: bool = False) -> str:
     values = ", ".join(map(_datapoint, decisive))
     verb = ("was" if count == 1 else "were") + (" not" if negated else "")
+    side = "less than" if form.below else "greater than or equal to"
     return (
-        f"Threshold Crossed: {count} out of the last {len(decisive)} datapoints [{values}] {verb} greater than or "
-        f"equal to the threshold ({form.threshold}) (minimum {minimum} transition)."
+        f"Threshold Crossed: {count} out of the last {len(decisive)} datapoints [{values}] {verb} {side} the threshold "
+        f"({form.threshold}) (minimum {minimum} transition)."
     )
 
 
@@ -187,7 +202,7 @@ def _datapoints(count: int) -> str:
 
 
 def _treated(form: AlarmForm, missing: int) -> str:
-    word = {"notBreaching": "NonBreaching", "ignore": "Ignored"}[form.missing]
+    word = {"breaching": "Breaching", "notBreaching": "NonBreaching", "ignore": "Ignored"}[form.missing]
     return f"{missing} missing datapoint{_s(missing)} {'was' if missing == 1 else 'were'} treated as [{word}]"
 
 

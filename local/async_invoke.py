@@ -32,7 +32,8 @@ class AsyncInvocations:
     def put(self, name: str, payload: bytes) -> str:
         """Take an event; its id."""
         event_id = str(uuid.uuid4())
-        threading.Thread(target=self._run, args=(name, payload), name=f"event-{event_id}", daemon=True).start()
+        work = (f"event for function {name}", self._run, name, payload)
+        threading.Thread(target=self._runtime.background.run, args=work, name=f"event-{event_id}", daemon=True).start()
         return event_id
 
     def stop(self) -> None:

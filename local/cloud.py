@@ -18,8 +18,9 @@ from typing import Any, Self
 from moto.ec2.models import ec2_backends
 from moto.moto_api._internal.models import moto_api_backend
 
-from local import apigateway, moto_server, offline, secretsmanager, sqs
+from local import apigateway, ec2, moto_server, offline, rds_groups, secretsmanager, sqs
 from local.attach import ACCOUNT, REGION, CloudInfo
+from local.background import Background
 from local.clock import Clock
 from local.credentials import Credentials
 from local.gateway import Gateway
@@ -70,6 +71,7 @@ class Cloud:
     gateway_url: str
     network: Network
     clock: Clock
+    background: Background
     iam: Iam
     rds: Rds
     runtime: LambdaRuntime
@@ -163,12 +165,18 @@ class Cloud:
         self.clock = self._given_clock or Clock()
         self.clock.share(self.home / "clock")
         self._running.callback(moto_server.install_clock(self.clock).undo)
+        self.background = Background(self.home, self.clock.now)
+        self._running.callback(self.background.close)
+        self._running.callback(self.background.install().undo)
         self.iam = Iam(ACCOUNT, REGION, self.admin, self.clock)
         self._running.callback(self.iam.install().undo)
         self._running.callback(apigateway.install().undo)
         self._running.callback(sqs.install().undo)
         self._running.callback(secretsmanager.install().undo)
-        self.monitoring = Monitoring(ACCOUNT, REGION, self.iam, self.clock, self.home / "logs" / "alarms.log")
+        self._running.callback(ec2.install().undo)
+        self._running.callback(rds_groups.install().undo)
+        log = self.home / "logs" / "alarms.log"
+        self.monitoring = Monitoring(ACCOUNT, REGION, self.iam, self.clock, log, background=self.background)
         self._running.callback(self.monitoring.stop)
         self.monitoring.install()
         self.rds = Rds(self.home / "postgres")
@@ -191,6 +199,7 @@ class Cloud:
             region=REGION,
             image_store=self._image_store,
             metrics=self.monitoring.metrics,
+            background=self.background,
         )
         gateway = Gateway(self.runtime, self.home / "logs" / "gateway.log", gateway_port)
         gateway.start()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from local.background import Background
+from local.log_file import LogFile
 
 TAIL_LIMIT = 4096
 """Bytes of log that an invocation answers with (LogType Tail)."""
@@ -19,50 +20,25 @@ TAIL_LIMIT = 4096
 _log = logging.getLogger(__name__)
 
 
-class FunctionLog:
-    """The log of one function: a file, shared by all its processes.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File that every line is appended to.
-    now : callable
-        Seconds since the epoch.
-    """
-
-    def __init__(self, path: Path, now: Callable[[], float]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.now = now
-        self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._lock = threading.Lock()
-
-    def write(self, text: str) -> None:
-        """Append one line."""
-        with self._lock:
-            if not self._file.closed:
-                self._file.write(text + "\n")
-
-    def close(self) -> None:
-        """Close the file; later lines are dropped."""
-        with self._lock:
-            self._file.close()
-
-
 class LogStream:
     """The lines of one function process, as CloudWatch's log stream of that process.
 
     Parameters
     ----------
-    log : FunctionLog
-        Where each line goes as it comes.
+    log : LogFile
+        Where each line goes as it comes; shared by all processes of the function.
+    now : callable
+        Seconds since the epoch.
     deliver : callable
         Takes the stream's name and the lines (milliseconds, text) of an invocation when that has ended.
     """
 
-    def __init__(self, log: FunctionLog, deliver: Callable[[str, list[tuple[int, str]]], None]) -> None:
-        day = datetime.fromtimestamp(log.now(), UTC).strftime("%Y/%m/%d")
+    def __init__(
+        self, log: LogFile, now: Callable[[], float], deliver: Callable[[str, list[tuple[int, str]]], None]
+    ) -> None:
+        day = datetime.fromtimestamp(now(), UTC).strftime("%Y/%m/%d")
         self.name = f"{day}/[$LATEST]{uuid.uuid4().hex}"
-        self._log = log
+        self._log, self._now = log, now
         self._deliver = deliver
         self._lines: list[tuple[int, str]] = []
 
@@ -70,7 +46,7 @@ class LogStream:
         """Take one line of output."""
         # awslambdaric keeps a stack trace in one record by separating its lines with carriage returns
         line = text.rstrip("\n").replace("\r", "\n")
-        self._lines.append((int(self._log.now() * 1000), line))
+        self._lines.append((int(self._now() * 1000), line))
         self._log.write(line)
 
     def flush(self) -> bytes:
@@ -84,14 +60,15 @@ class LogStream:
 class Delivery:
     """Brings log lines to CloudWatch Logs with the role's own permissions, behind the invocations."""
 
-    def __init__(self) -> None:
+    def __init__(self, background: Background) -> None:
+        self._background = background
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="function-logs")
         self._streams: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
 
     def put(self, client: Any, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
         """Queue `lines` for the log group `group`; nothing is delivered to a group that does not exist."""
-        self._thread.submit(self._put, client, group, stream, lines)
+        self._thread.submit(self._background.run, f"log lines of {group}", self._put, client, group, stream, lines)
 
     def close(self) -> None:
         """Drop what is not delivered yet."""

@@ -25,6 +25,7 @@ from local import gateway_cors, gateway_events
 from local.gateway_events import Match
 from local.invocation import Invocation, InvokeError
 from local.lambda_runtime import LambdaRuntime
+from local.log_file import LogFile
 from local.patching import Patches
 
 REQUEST_LIMIT = 10 * 1024 * 1024
@@ -65,8 +66,7 @@ class Gateway:
 
     def __init__(self, runtime: LambdaRuntime, log: Path, port: int = 0) -> None:
         self._runtime = runtime
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self._access = log.open("a", encoding="utf-8", buffering=1)
+        self._access = LogFile(log)
         self._own_pages = Patches()
         self._invocations = concurrent.futures.ThreadPoolExecutor(64, thread_name_prefix="gateway")
         # werkzeug, asked to bind a taken port, ends the process: it gets a socket that listens already
@@ -106,8 +106,7 @@ class Gateway:
         if api is not None:
             gateway_cors.add_headers(api.cors_configuration, request.headers.get("Origin"), answer)
         milliseconds = (self._runtime.clock.now() - started) * 1000
-        if not self._access.closed:
-            self._access.write(f"{request.method} {request.path} {answer.status_code} {milliseconds:.0f} ms\n")
+        self._access.write(f"{request.method} {request.path} {answer.status_code} {milliseconds:.0f} ms")
         return answer(environ, start_response)
 
     def _api(self) -> Any:

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import uuid
 from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from moto.awslambda.models import lambda_backends
 from local import clock as clocks
 from local import function_code
 from local.async_invoke import AsyncInvocations
-from local.function_log import Delivery, FunctionLog, LogStream
+from local.background import Background
+from local.function_log import Delivery, LogStream
 from local.invocation import ASYNC_REQUEST_LIMIT, Invocation, InvokeError, Throttled, encode
 from local.lambda_api import LambdaApi
+from local.log_file import LogFile
 from local.mappings import Mappings
 from local.metrics import Metrics
 from local.roles import Iam, Roles
@@ -53,6 +55,8 @@ class LambdaRuntime:
         Store of `local.images`.
     metrics : Metrics, optional
         Counts invocations for CloudWatch.
+    background : Background, optional
+        Keeps the threads going; by default one of its own.
     concurrency : int
         Unreserved concurrent executions of the account.
     keep_warm : float
@@ -70,11 +74,13 @@ class LambdaRuntime:
         region: str = "us-west-2",
         image_store: Path | None = None,
         metrics: Metrics | None = None,
+        background: Background | None = None,
         concurrency: int = 20,
         keep_warm: float = 300.0,
     ) -> None:
         self.home, self.endpoint, self.iam, self.clock = home, endpoint, iam, clock
         self.account, self.region = account, region
+        self.background = background or Background(home, clock.now)
         self.roles = Roles(iam, endpoint, region)
         self.mappings = Mappings(self)
         self.schedules = Schedules(self)
@@ -87,13 +93,13 @@ class LambdaRuntime:
         self._idle: dict[str, list[Sandbox]] = defaultdict(list)
         self._busy: dict[str, set[Sandbox]] = defaultdict(set)
         self._in_flight: Counter[str] = Counter()
-        self._logs: dict[str, FunctionLog] = {}
+        self._logs: dict[str, LogFile] = {}
         self._stopping = threading.Event()
-        self._delivery = Delivery()
+        self._delivery = Delivery(self.background)
         # Processes die with the thread that starts them (PR_SET_PDEATHSIG), so one thread starts them all and stays.
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="spawn")
         self._closer = ThreadPoolExecutor(4, thread_name_prefix="retire")
-        self._reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
+        self._reaper = self.background.thread("reaper", self._reap, self._stopping)
 
     def start(self) -> None:
         """Take over moto's `invoke`, begin to poll mappings and to run schedules."""
@@ -111,7 +117,7 @@ class LambdaRuntime:
         with self._lock:
             sandboxes = [each for group in (self._idle, self._busy) for found in group.values() for each in found]
             self._idle.clear()
-        wait([self._closer.submit(sandbox.close) for sandbox in sandboxes], timeout=10)
+        wait([self._retire(sandbox) for sandbox in sandboxes], timeout=10)
         self.mappings.stop()
         self._closer.shutdown(wait=True)
         self._spawner.shutdown(wait=True)
@@ -200,7 +206,7 @@ class LambdaRuntime:
             if warm is not None:
                 self._busy[name].add(warm)
         for sandbox in retired:
-            self._closer.submit(sandbox.close)
+            self._retire(sandbox)
         try:
             return warm or self._start(function)
         except BaseException:
@@ -262,15 +268,14 @@ class LambdaRuntime:
     def _stream(self, program: Program) -> LogStream:
         with self._lock:
             if program.name not in self._logs:
-                path = self.home / "logs" / f"{program.name}.log"
-                self._logs[program.name] = FunctionLog(path, self.clock.now)
+                self._logs[program.name] = LogFile(self.home / "logs" / f"{program.name}.log")
             log = self._logs[program.name]
 
         def deliver(stream: str, lines: list[tuple[int, str]]) -> None:
             group = f"/aws/lambda/{program.name}"
             self._delivery.put(self.roles.client(program.role, program.name, "logs"), group, stream, lines)
 
-        return LogStream(log, deliver)
+        return LogStream(log, self.clock.now, deliver)
 
     def _release(self, function: Any, sandbox: Sandbox) -> bytes:
         name = function.function_name
@@ -282,8 +287,11 @@ class LambdaRuntime:
             if keep:
                 self._idle[name].append(sandbox)
         if not keep and not self._stopping.is_set():
-            self._closer.submit(sandbox.close)
+            self._retire(sandbox)
         return tail
+
+    def _retire(self, sandbox: Sandbox) -> Future[None]:
+        return self._closer.submit(self.background.run, f"ending a process of {sandbox.program.name}", sandbox.close)
 
     def _outdated(self, function: Any, sandbox: Sandbox) -> bool:
         return function_code.fingerprint(function) != sandbox.program.fingerprint
@@ -299,7 +307,7 @@ class LambdaRuntime:
                     dropped += old
                     self._idle[name] = [each for each in sandboxes if each not in old]
             for sandbox in dropped:
-                self._closer.submit(sandbox.close)
+                self._retire(sandbox)
 
 
 def _spawn(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:

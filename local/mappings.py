@@ -102,7 +102,7 @@ class Poller:
         self._in_flight = 0
         name = mapping.event_source_arn.rsplit(":", 1)[-1]
         self._queue_url = f"{runtime.endpoint}/{runtime.account}/{name}"
-        self._thread = threading.Thread(target=self._run, name=f"poll-{name}", daemon=True)
+        self._thread = runtime.background.thread(f"poll-{name}", self._run, self._stop)
         self._workers = ThreadPoolExecutor(64, thread_name_prefix=f"batch-{name}")
 
     @property
@@ -124,20 +124,26 @@ class Poller:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not self._wait_for_slot():
-                continue
-            try:
-                messages = self._collect()
-                self.polling = True
-            except (ClientError, BotoCoreError, InvokeError, LookupError) as error:
-                self._problem(f"PROBLEM: {error}")
+            if self._wait_for_slot() and not self._poll():
                 self._stop.wait(_RETRY_SECONDS)
-                continue
+        self._workers.shutdown(wait=True)
+
+    def _poll(self) -> bool:
+        """Receive once and hand on what there is; whether that went well."""
+        try:
+            messages = self._collect()
+            self.polling = True
             for batch in _within_limit([self._record(each) for each in messages]):
                 with self._free:
                     self._in_flight += 1
                 self._workers.submit(self._process, batch)
-        self._workers.shutdown(wait=True)
+        except (ClientError, BotoCoreError, InvokeError, LookupError) as error:
+            self._problem(f"PROBLEM: {error}")
+            return False
+        except Exception as error:  # noqa: BLE001  told; the mapping goes on
+            self._fault(error)
+            return False
+        return True
 
     def _wait_for_slot(self) -> bool:
         scaling = self._mapping.scaling_config or {}
@@ -174,6 +180,8 @@ class Poller:
             self._delete([each for each in records if each["messageId"] not in failed])
         except (ClientError, BotoCoreError) as error:
             self._problem(f"PROBLEM: {error}")
+        except Exception as error:  # noqa: BLE001  told; its messages come back when they are visible again
+            self._fault(error)
         finally:
             with self._free:
                 self._in_flight -= 1
@@ -218,6 +226,11 @@ class Poller:
         if result != self.last_result and not self._stop.is_set():
             _log.warning("mapping of %s: %s", self._mapping.event_source_arn, result)
         self.last_result = result
+
+    def _fault(self, error: Exception) -> None:
+        """Tell of an error that neither AWS nor the function made."""
+        self._runtime.background.failed(f"mapping of {self._mapping.event_source_arn}", error)
+        self.last_result = f"PROBLEM: {type(error).__name__}: {error}"
 
     def _record(self, message: dict[str, Any]) -> dict[str, Any]:
         return sqs_record(message, self._mapping.event_source_arn, self._runtime.region)

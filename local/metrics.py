@@ -19,6 +19,7 @@ from moto.sqs.models import Queue, SQSBackend, sqs_backends
 
 from local.clock import Clock
 from local.patching import Patches
+from local.sqs import expires_at
 
 KEPT_SECONDS = 3 * 3600
 """How long datapoints are kept; a long-running cloud would fill the memory otherwise."""
@@ -215,7 +216,7 @@ def _depths(queue: Queue, at: float) -> Iterator[tuple[str, float]]:
     visible = in_flight = delayed = 0
     arrivals = []
     for message in list(queue._messages):
-        if message.arrived_at > at:
+        if message.arrived_at > at or expires_at(queue, message) <= at:
             continue
         if message.delayed_until > at:
             delayed += 1

@@ -6,7 +6,6 @@ A jump of the clock over several minutes writes the metrics of all of them and e
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from local import cloudwatch, sns
 from local.alarm_actions import AlarmActions
 from local.alarm_state import AlarmForm, Datapoint, UnsupportedAlarmError, Verdict, alarm_form, evaluate
+from local.background import Background
 from local.clock import Clock
 from local.metrics import Metrics
 from local.patching import Patches
@@ -26,7 +26,6 @@ from local.roles import Iam
 
 _MINUTE = 60
 _TICK_SECONDS = 0.5
-_log = logging.getLogger(__name__)
 
 
 class Monitoring:
@@ -40,9 +39,11 @@ class Monitoring:
         The embedded cloud's clock.
     log : pathlib.Path
         Where state changes and deliveries are written.
+    background : Background
+        Keeps the thread going.
     """
 
-    def __init__(self, account: str, region: str, iam: Iam, clock: Clock, log: Path) -> None:
+    def __init__(self, account: str, region: str, iam: Iam, clock: Clock, log: Path, *, background: Background) -> None:
         self._account, self._region, self._clock = account, region, clock
         self.metrics = Metrics(account, region, clock)
         self.actions = AlarmActions(iam, account, region, log, clock.now)
@@ -51,7 +52,8 @@ class Monitoring:
         self._one = threading.Lock()
         self._stop = threading.Event()
         self._patches: list[Patches] = []
-        self._thread = threading.Thread(target=self._run, name="monitoring", daemon=True)
+        self._background = background
+        self._thread = background.thread("monitoring", self._run, self._stop)
 
     def install(self) -> None:
         """Count what is done with queues, and mend what moto lacks, until `stop`."""
@@ -76,25 +78,28 @@ class Monitoring:
             if minute == self._done:
                 return
             self._done = minute
-            self.metrics.write()
+            # a metric that cannot be written must not end all alarms
+            with self._background.guarded("writing the metrics"):
+                self.metrics.write()
             self._evaluate(cloudwatch_backends[self._account][self._region], minute * _MINUTE)
 
     def _run(self) -> None:
         while not self._clock.wait(_TICK_SECONDS, self._stop):
-            try:
-                self.tick()
-            except Exception:  # noqa: BLE001  a metric that cannot be written must not end all alarms
-                _log.exception("metrics or alarms failed")
+            self.tick()
 
     def _evaluate(self, backend: CloudWatchBackend, now: float) -> None:
         forms = [(alarm, form) for alarm in list(backend.alarms.values()) if (form := self._form(alarm))]
         points = _datapoints(backend, [form for _, form in forms], now)
         for alarm, form in forms:
-            verdict = evaluate(form, points[form.name], now)
-            if verdict is not None and verdict.state != alarm.state_value:
-                before = alarm.state_value
-                alarm.update_state(verdict.reason, _reason_data(form, verdict, now), verdict.state)
-                self.actions.changed(alarm, before)
+            with self._background.guarded(f"alarm {form.name}"):
+                self._decide(alarm, form, points[form.name], now)
+
+    def _decide(self, alarm: Any, form: AlarmForm, points: Sequence[Datapoint], now: float) -> None:
+        verdict = evaluate(form, points, now)
+        if verdict is not None and verdict.state != alarm.state_value:
+            before = alarm.state_value
+            alarm.update_state(verdict.reason, _reason_data(form, verdict, now), verdict.state)
+            self.actions.changed(alarm, before)
 
     def _form(self, alarm: Any) -> AlarmForm | None:
         """The alarm in our form; one of another form is complained of once, and keeps its state."""

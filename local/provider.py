@@ -198,7 +198,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             state, news = decode(request.olds)[0], decode(request.news)[0]
             found = driver.diff(self._aws, state, news, list(request.ignoreChanges))
             replaced = any(item.replaces for item in found)
-            before = replaced and driver.replaced_in_place(state, news)
+            before = replaced and driver.before(news)
             return diff_response(found, stables=sorted(driver.stable), before=before)
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802

@@ -8,7 +8,7 @@ The same on AWS and in the embedded cloud.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from local.iam_policy import Access, Principal, UnsupportedPolicyError, decide, parse
 from ops.display import console_for
 from ops.errors import UserError
+from ops.paths import HOME
 from ops.stacks import StackHandle, stack
 
 Client = Callable[[str], Any]
@@ -106,7 +108,8 @@ def alarms(client: Client, prefix: str) -> list[Alarm]:
     described = [each for page in pages for each in page.get("MetricAlarms", [])]
     topics: dict[str, _Topic] = {}
     for arn in sorted({action for each in described for action in _actions(each)}):
-        topics[arn] = _topic(client, arn)
+        speaking = [str(each["AlarmArn"]) for each in described if arn in _actions(each)]
+        topics[arn] = _topic(client, arn, speaking)
     known = _known_names(client, described)
     found = [_alarm(each, topics, known) for each in described]
     return sorted(found, key=lambda each: (each.state != "ALARM", not each.problems, each.name))
@@ -206,7 +209,7 @@ def _exists(look: Callable[[str], Any], name: str) -> bool:
     return True
 
 
-def _topic(client: Client, arn: str) -> _Topic:
+def _topic(client: Client, arn: str, alarm_arns: Sequence[str]) -> _Topic:
     if ":sns:" not in arn:
         return _Topic((), (f"action {arn} is not a topic: whether anybody hears it cannot be told",))
     name = arn.rsplit(":", 1)[-1]
@@ -216,9 +219,10 @@ def _topic(client: Client, arn: str) -> _Topic:
     except (ClientError, BotoCoreError) as error:
         return _Topic((), (f"topic {name} cannot be read: {error}",))
     problems = []
-    if not _lets_in(attributes.get("Policy", ""), ["sns:Publish"]):
-        problems.append(f"the policy of topic {name} does not let {CLOUDWATCH} publish (sns:Publish)")
-    problems += _key_problems(client, name, attributes.get("KmsMasterKeyId", ""))
+    whose = f"the policy of topic {name}"
+    if why := _kept_out(attributes.get("Policy", ""), whose, ("sns:Publish",), arn, alarm_arns):
+        problems.append(why)
+    problems += _key_problems(client, name, attributes.get("KmsMasterKeyId", ""), alarm_arns)
     if not subscribers:
         problems.append(f"topic {name} has no subscriber: nobody is told")
     elif not any(each.confirmed for each in subscribers):
@@ -237,7 +241,7 @@ def _subscribers(client: Client, arn: str) -> Iterator[Subscriber]:
             yield Subscriber(each["Protocol"], each["Endpoint"], confirmed)
 
 
-def _key_problems(client: Client, topic: str, key: str) -> Iterator[str]:
+def _key_problems(client: Client, topic: str, key: str, alarm_arns: Sequence[str]) -> Iterator[str]:
     if not key:
         return
     if "alias/aws/" in key:
@@ -251,42 +255,34 @@ def _key_problems(client: Client, topic: str, key: str) -> Iterator[str]:
         return
     if described["KeyState"] != "Enabled":
         yield f"the key of topic {topic} is {described['KeyState']}: {CLOUDWATCH} cannot publish"
-    if not _lets_in(policy, ["kms:Decrypt", "kms:GenerateDataKey"]):
-        actions = "kms:Decrypt, kms:GenerateDataKey*"
-        yield f"the policy of the key of topic {topic} does not let {CLOUDWATCH} in ({actions})"
+    whose = f"the policy of the key of topic {topic}"
+    if why := _kept_out(policy, whose, ("kms:Decrypt", "kms:GenerateDataKey"), described["Arn"], alarm_arns):
+        yield why
 
 
-def _lets_in(policy: str, actions: Sequence[str]) -> bool:
-    """Whether a resource's policy has, for every action, a statement that allows CloudWatch it.
+def _kept_out(policy: str, whose: str, actions: Sequence[str], resource: str, alarm_arns: Iterable[str]) -> str:
+    """Say why a resource's policy keeps CloudWatch from one of `actions` for one of the alarms; empty if it does not.
 
-    Conditions are not weighed: they are of the account or the alarm, which only a call from CloudWatch itself carries.
+    Weighed is the call that CloudWatch makes: over TLS, for an alarm of the topic's own account. It is decided as the
+    embedded cloud decides it, so a Deny counts and a condition does, and what that does not model is said, not guessed.
     """
+    account = resource.split(":")[4]
     try:
-        statements = json.loads(policy)["Statement"]
-    except (ValueError, KeyError, TypeError):
-        return False
-    allowing = [each for each in statements if each.get("Effect") == "Allow" and _speaks_of_cloudwatch(each)]
-    return all(any(_covers(each.get("Action", ()), action) for each in allowing) for action in actions)
-
-
-def _speaks_of_cloudwatch(statement: Mapping[str, Any]) -> bool:
-    principal = statement.get("Principal", {})
-    if principal == "*":
-        return True
-    # A topic's default policy names everybody, on condition that the account is its own; a root ARN names no service.
-    return CLOUDWATCH in _listed(principal.get("Service", [])) or "*" in _listed(principal.get("AWS", []))
-
-
-def _covers(patterns: Any, action: str) -> bool:
-    lowered = action.lower()
-    return any(
-        lowered == each.lower() or (each.endswith("*") and lowered.startswith(each[:-1].lower()))
-        for each in _listed(patterns)
-    )
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+        statements = parse(policy, whose, "resource")
+    except UnsupportedPolicyError as error:
+        return f"whether {whose} lets {CLOUDWATCH} in cannot be told: {error}"
+    for arn in alarm_arns:
+        context = {
+            "aws:securetransport": "true",
+            "aws:sourceaccount": account,
+            "aws:sourceowner": account,
+            "aws:sourcearn": arn,
+        }
+        for action in actions:
+            verdict = decide(Principal(account, service=CLOUDWATCH), Access(action, resource, context), (), statements)
+            if not verdict.allowed:
+                return f"{whose} does not let {CLOUDWATCH} in: {action} is denied {verdict.reason}"
+    return ""
 
 
 def _print(console: Console, found: Sequence[Alarm], *, local: bool) -> None:
@@ -311,4 +307,5 @@ def _print(console: Console, found: Sequence[Alarm], *, local: bool) -> None:
         names = escape(", ".join(whose)) if len(whose) <= 3 else f"{len(whose)} alarms"  # noqa: PLR2004
         console.print(f"[yellow]not heard[/]: {names}: {escape(problem)}", soft_wrap=True)
     if local:
-        console.print("The embedded cloud sends nothing: what would be told is written to .local/logs/alarms.log.")
+        log = escape(str(HOME / "logs" / "alarms.log"))
+        console.print(f"The embedded cloud sends nothing: what would be told is written to {log}", soft_wrap=True)

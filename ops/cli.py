@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -12,6 +11,7 @@ import typer
 from ops import cli_bootstrap, cli_promotion
 from ops.cli_db import db_app
 from ops.cli_dlq import dlq_app
+from ops.cli_keys import keys_app
 from ops.cli_options import Allow, Json, Stack, complain, leave
 from ops.cli_pipeline import pipeline_app
 from ops.errors import UserError
@@ -24,7 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dlq_app, name="dlq")
@@ -122,11 +121,12 @@ def test(
     suites: Annotated[list[str] | None, typer.Argument(help="Suites [default: all that are not slow].")] = None,
     everything: Annotated[bool, typer.Option("--all", help="The slow tests too.")] = False,
     keyword: Annotated[str, typer.Option("-k", help="Only tests whose names match, as in pytest.")] = "",
+    lint: Annotated[bool, typer.Option("--lint", help="Linters and types even where suites are named.")] = False,
 ) -> None:
     """Lint, type-check and test; says each suite's share of the time and what was skipped, by name."""
     from ops import testing  # noqa: PLC0415
 
-    leave(lambda: testing.run(suites or [], everything=everything, keyword=keyword))
+    leave(lambda: testing.run(suites or [], everything=everything, keyword=keyword, lint=lint))
 
 
 @app.command(
@@ -171,19 +171,6 @@ def health(
     from ops import health as check  # noqa: PLC0415
 
     leave(lambda: check.show(stack, watch=watch, as_json=as_json))
-
-
-@keys_app.command("add", epilog="Example: ./bmx keys add alice")
-def keys_add(
-    name: Annotated[str, typer.Argument(help="Who or what will use the key.")],
-    replace: Annotated[bool, typer.Option("--replace", help="Give an existing name a new key.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Make a key for the API of the running local stack and print it, this once."""
-    from ops import operations  # noqa: PLC0415
-
-    key = operations.add_key(name, replace=replace)
-    typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
 
 
 def _operate(

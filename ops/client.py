@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import requests
 
 from ops.errors import UserError
+
+# A request that got no answer, or was not done at the moment, is sent again: its key lets it do its work once.
+TRIES = 4
+PAUSE_SECONDS = 1.0
+NOT_AT_THE_MOMENT = frozenset({502, 503, 504})
+IN_USE = "urn:bluemoxon:problem:idempotency-key-in-use"
 
 
 class ApiError(UserError):
@@ -73,14 +81,27 @@ class ApiClient:
         return answer.content
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        try:
-            answer = self._session.request(method, self.url + path, json=body, timeout=60)
-        except requests.RequestException as error:
-            raise ApiError(f"The API at {self.url} does not answer: {error}", exit_code=1) from error
+        headers = {"Idempotency-Key": f'"{uuid4()}"'} if method == "POST" else {}
+        for left in reversed(range(TRIES)):
+            try:
+                answer = self._session.request(method, self.url + path, json=body, headers=headers, timeout=60)
+            except requests.RequestException as error:
+                if left == 0:
+                    raise ApiError(f"The API at {self.url} does not answer: {error}", exit_code=1) from error
+            else:
+                if left == 0 or not _again(answer):
+                    break
+            time.sleep(PAUSE_SECONDS)
         if not answer.ok:
             raise ApiError(f"{method} {path}: HTTP {answer.status_code}: {_sentence(answer)}", exit_code=1)
         result: dict[str, Any] = answer.json()
         return result
+
+
+def _again(answer: requests.Response) -> bool:
+    if answer.status_code == requests.codes.conflict:
+        return IN_USE in answer.text
+    return answer.status_code in NOT_AT_THE_MOMENT
 
 
 def _sentence(answer: requests.Response) -> str:

@@ -89,7 +89,8 @@ def _session(console: Console, port: int, key_name: str) -> Iterator[Session]:
                 # Nothing is deployed yet, so there is nothing that a preview first could save.
                 outcome = stack.run(Options(kind="up", skip_preview=True))
             _require(outcome, console)
-            key = keys.add(cloud.client("secretsmanager"), stack.output("api_keys_secret_arn"), key_name)
+            arn = stack.output("api_keys_secret_arn")
+            key = keys.add_first(cloud.client("secretsmanager"), arn, key_name).key
             yield Session(cloud, stack, cloud.gateway_url, key)
         finally:
             cloud.stop()

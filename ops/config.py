@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ops import stack_yaml
 from ops.errors import UserError
 
 
@@ -24,49 +23,46 @@ def stack_config(project: Path, stack: str, given: Mapping[str, Any], overrides:
     Raises
     ------
     UserError
-        A file that is missing or no YAML, an override without `=`, an encrypted value, or a key that the project
-        requires and nobody gave.
+        A file that is missing or no YAML, an override without `=`, or an encrypted value.
     """
     definition = _read(project / "Pulumi.yaml")
-    namespace = str(definition["name"])
+    if not definition.get("name"):
+        raise UserError("Pulumi.yaml has no `name`.")
+    namespace = _text(definition["name"])
     stack_file = project / f"Pulumi.{stack}.yaml"
     if not stack_file.exists():
         raise UserError(f"There is no stack {stack!r}: {stack_file.name} does not exist.")
 
-    schema = {_full(key, namespace): value for key, value in (definition.get("config") or {}).items()}
+    schema = _in_full("Pulumi.yaml", definition, namespace)
     values: dict[str, str] = {}
     for key, entry in schema.items():
         default = entry.get("default", entry.get("value")) if isinstance(entry, dict) else entry
         if default is not None:
             values[key] = _text(default)
-    for key, value in (_read(stack_file).get("config") or {}).items():
-        if isinstance(value, dict) and set(value) == {"secure"}:
-            raise UserError(
-                f"{stack_file.name}: {key} is encrypted; the embedded engine cannot read it.",
-                "Use the Pulumi CLI for that stack.",
-            )
-        values[_full(key, namespace)] = _text(value)
+    configured = _in_full(stack_file.name, _read(stack_file), namespace)
+    encrypted = [key for key, value in configured.items() if isinstance(value, dict) and set(value) == {"secure"}]
+    if encrypted:
+        raise UserError(
+            f"{stack_file.name}: {', '.join(encrypted)} is encrypted; the embedded engine cannot read it.",
+            "Use the Pulumi CLI for that stack.",
+        )
+    values.update({key: _text(value) for key, value in configured.items()})
     values.update({_full(key, namespace): _text(value) for key, value in given.items()})
     values.update(_overrides(overrides, namespace))
 
-    missing = [key for key, entry in schema.items() if key not in values and not _optional(entry)]
-    if missing:
-        raise UserError(
-            f"Stack {stack!r} is missing the configuration value {missing[0]!r}.", f"Set it in {stack_file.name}."
-        )
+    # What is missing is for settings.py to say, with whatever else is wrong.
     return values
-
-
-def _optional(entry: Any) -> bool:
-    return isinstance(entry, dict) and entry.get("description", "").startswith("Optional")
 
 
 def _overrides(overrides: Iterable[str], namespace: str) -> dict[str, str]:
     values = {}
-    for override in overrides:
+    for number, override in enumerate(overrides, start=1):
         key, separator, value = override.partition("=")
         if not separator or not key:
-            raise UserError(f"--config {override!r} is not KEY=VALUE.", "Example: --config bluemoxon:version=2026.11")
+            # Not quoted: it may be a value whose key was forgotten, and a credential.
+            raise UserError(
+                f"--config number {number} is not KEY=VALUE.", "Example: --config bluemoxon:version=2026.11"
+            )
         values[_full(key, namespace)] = value
     return values
 
@@ -75,19 +71,35 @@ def _full(key: str, namespace: str) -> str:
     return key if ":" in key else f"{namespace}:{key}"
 
 
+def _in_full(file: str, content: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """The file's `config`, its keys in full; of two spellings of one key the CLI keeps either, as it happens."""
+    config = content.get("config")
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        raise UserError(f"{file}: config is no mapping of keys to values.")
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        full = _full(key, namespace)
+        if full in found:
+            raise UserError(f"{file}: {full} is given twice, with its namespace and without.", "Keep one of them.")
+        found[full] = value
+    return found
+
+
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, dict | list) else str(value)
+    """A value as the CLI hands it to the program: empty for null, compact JSON for what is no text."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return stack_yaml.written(value)
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path.name} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path.name} is not YAML: {error}") from error
+    content = stack_yaml.read(path)
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise UserError(f"{path.name} holds no mapping.")
     return content

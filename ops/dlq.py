@@ -18,8 +18,9 @@ from rich.text import Text
 
 from handlers.common.clock import now
 from handlers.common.database import Database
-from handlers.common.dead_letter_reasons import from_jobs
-from handlers.common.dead_letter_walk import BATCH, FlowQueues, message_count
+from handlers.common.dead_letter_ends import EndJob, JobNotEndedError
+from handlers.common.dead_letter_reasons import IMAGE_FLOW, from_jobs
+from handlers.common.dead_letter_walk import BATCH, FlowQueues, Letter, message_count
 from handlers.common.dead_letters import (
     DeadLetters,
     DeadLettersError,
@@ -34,12 +35,14 @@ from handlers.common.settings import DatabaseSettings
 from ops.audit import Audit
 from ops.display import console_for
 from ops.errors import UserError
+from ops.health import invoke
 from ops.stacks import StackHandle, stack
 
 DATABASE_SECONDS = 3
 """The database of a stack on AWS lies in private subnets: from an operator's machine it mostly cannot be reached."""
 LIST_SECONDS = 600
 LIST_LIMIT = 10_000
+NONE = " of 0"
 HIGHEST_MANAGED_RATE = 500
 """MaxNumberOfMessagesPerSecond of "StartMessageMoveTask", SQS API reference."""
 
@@ -93,14 +96,20 @@ def show(request: Request) -> int:
 
 
 def redrive(request: Request) -> int:
-    """Send letters back; 0 when all of them went."""
+    """Send letters back; 0 when all of them went, or there are none."""
     handle = stack(request.stack)
     letters = _letters(handle)
     flow = _one_flow(letters, request)
-    if not (request.ids or request.yes or request.dry_run):
-        _ask(f"all dead letters of {flow}" + (f" whose reason holds {request.error!r}" if request.error else ""))
-    of = _how_many(handle, letters.flow(flow), request)
-    return _act(handle, request, of, lambda work: letters.redrive(flow, request.selection, work))
+    selection, of = _looked_for(handle, letters, flow, request)
+    asked = not (request.ids or request.yes or request.dry_run)
+    if asked and of == NONE:
+        console_for(stderr=request.as_json).print(Text(f"no dead letter of {flow} fits; nothing is sent back"))
+        if request.as_json:
+            print(json.dumps({"results": []}, indent=2))  # noqa: T201
+        return 0
+    if asked:
+        _ask(f"{_letters_of(of.removeprefix(' of '), flow)}{_reason_words(request)}")
+    return _act(handle, request, of, lambda work: letters.redrive(flow, selection, work))
 
 
 def discard(request: Request) -> int:
@@ -109,8 +118,8 @@ def discard(request: Request) -> int:
     letters = _letters(handle)
     flow = _one_flow(letters, request)
     if request.dry_run:
-        of = _how_many(handle, letters.flow(flow), request)
-        return _act(handle, request, of, lambda work: letters.discard(flow, request.selection, work))
+        selection, of = _looked_for(handle, letters, flow, request)
+        return _act(handle, request, of, lambda work: letters.discard(flow, selection, work))
     ids = frozenset(each.letter.id for each in _find(letters, request).letters)
     if not ids:
         raise UserError(f"No dead letter of {flow} fits; nothing is discarded.", exit_code=1)
@@ -131,9 +140,11 @@ def managed(request: Request) -> int:
         raise UserError("--managed is SQS's own move task; the embedded cloud has none.", "Leave --managed away.")
     if request.ids or request.error or request.dry_run or request.force:
         raise UserError("--managed moves a whole queue: --id, --error, --dry-run and --force do not go with it.")
-    flow = _letters(handle).flow(_one_flow(_letters(handle), request))
+    letters = _letters(handle)
+    flow = letters.flow(_one_flow(letters, request))
     if not request.yes:
-        _ask(f"all dead letters of {flow.key}, by SQS itself and uncounted")
+        count = f"about {_count(handle, flow)}"
+        _ask(f"{_letters_of(count, flow.key)}, by SQS itself, which notes no redrive")
     rate = min(HIGHEST_MANAGED_RATE, max(1, math.ceil(request.rate)))
     audit, sqs = Audit(handle), handle.client("sqs")
     try:
@@ -196,18 +207,37 @@ def _one_flow(letters: DeadLetters, request: Request) -> str:
         raise UserError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
 
 
-def _how_many(handle: StackHandle, flow: FlowQueues, request: Request) -> str:
-    """Say how many there will be, as far as that can be known beforehand: SQS counts, and knows no reasons."""
+def _looked_for(handle: StackHandle, letters: DeadLetters, key: str, request: Request) -> tuple[Selection, str]:
+    """Say which letters are meant and how many they are, in words that follow a number: " of 3".
+
+    Reasons are known only by looking; of a whole queue SQS's own count is told, for looking takes a receive of each.
+    """
     if request.ids:
-        return f" of {len(set(request.ids))}"
-    if request.error:
-        return ""
+        return request.selection, f" of {len(set(request.ids))}"
+    if request.error is None:
+        count = _count(handle, letters.flow(key))
+        return request.selection, f" of about {count}" if count else NONE
+    found = _find(letters, request)
+    ids = frozenset(each.letter.id for each in found.letters)
+    if not found.complete:
+        return request.selection, f" of at least {len(ids)}"
+    return Selection(ids), f" of {len(ids)}" if ids else NONE
+
+
+def _count(handle: StackHandle, flow: FlowQueues) -> int:
     sqs = handle.client("sqs")
     try:
-        count = message_count(sqs, sqs.get_queue_url(QueueName=flow.dead_letter_queue_name)["QueueUrl"])
+        return message_count(sqs, sqs.get_queue_url(QueueName=flow.dead_letter_queue_name)["QueueUrl"])
     except (ClientError, BotoCoreError) as error:
         raise UserError(f"{flow.dead_letter_queue_name} cannot be read: {error}", exit_code=1) from error
-    return f" of about {count}"
+
+
+def _letters_of(count: str, flow: str) -> str:
+    return f"{count} dead {'letter' if count.rpartition(' ')[2] == '1' else 'letters'} of {flow}"
+
+
+def _reason_words(request: Request) -> str:
+    return f" whose reason holds {request.error!r}" if request.error else ""
 
 
 def _act(handle: StackHandle, request: Request, of: str, act: Callable[[Work], list[Result]]) -> int:
@@ -219,9 +249,11 @@ def _act(handle: StackHandle, request: Request, of: str, act: Callable[[Work], l
         console.print(Text(f"{len(done)}{of}: {result.id} {result.outcome} {visible(result.detail)}"), soft_wrap=True)
 
     # No more are taken at once than go out in half of the time for which they are hidden.
+    audit = None if request.dry_run else Audit(handle)
     work = Work(
-        announce=_nothing if request.dry_run else Audit(handle).record,
+        announce=audit.record if audit else _nothing,
         report=report,
+        end_job=_end_job(handle, audit.who) if audit else _end_nothing,
         pace=_pace(request.rate),
         dry_run=request.dry_run,
         force=request.force,
@@ -241,6 +273,28 @@ def _act(handle: StackHandle, request: Request, of: str, act: Callable[[Work], l
 
 def _nothing(entry: Any) -> None:
     """Announce nothing: a dry run does nothing."""
+
+
+def _end_nothing(flow: str, letter: Letter) -> None:
+    """End nothing: a dry run does nothing."""
+
+
+def _end_job(handle: StackHandle, who: str) -> EndJob:
+    """End jobs by way of the API's function: the database of a stack on AWS cannot be reached from here."""
+
+    def end(flow: str, letter: Letter) -> None:
+        if flow != IMAGE_FLOW or letter.job_id is None:
+            return
+        event = {"end_job": {"job_id": str(letter.job_id), "number": letter.number, "who": who[:300]}}
+        try:
+            answer = invoke(handle, str(handle.output("api_function")), event)
+        except UserError as error:
+            raise JobNotEndedError(str(error)) from error
+        if not isinstance(answer, dict) or answer.get("ended") is not True:
+            why = answer.get("error") if isinstance(answer, dict) else None
+            raise JobNotEndedError(str(why or "the API's function does not know how; deploy this version first"))
+
+    return end
 
 
 def _pace(rate: float) -> Callable[[], None]:

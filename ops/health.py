@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from local import background
 from ops.display import console_for
 from ops.errors import UserError
+from ops.paths import HOME
 from ops.stacks import StackHandle, stack
 
 WATCH_SECONDS = 5.0
@@ -39,6 +41,8 @@ def show(
             if watch and console.is_terminal:
                 console.clear()
             print_health(console, health)
+            for trouble in background.troubles(HOME) if found.is_local else ():
+                console.print(f"embedded cloud: {escape(str(trouble))}", soft_wrap=True)
         if not watch:
             return 1 if health["status"] == "unhealthy" else 0
         sleep(WATCH_SECONDS)
@@ -52,22 +56,33 @@ def ask(found: StackHandle) -> Mapping[str, Any]:
     UserError
         It cannot be invoked, or fails.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already
-
     function = str(found.output("api_function"))
-    try:
-        answer = found.client("lambda").invoke(FunctionName=function, Payload=json.dumps({"health": "deep"}).encode())
-    except (BotoCoreError, ClientError) as error:
-        raise UserError(f"The function {function} cannot be asked: {error}", exit_code=1) from error
-    text = answer["Payload"].read()
-    if "FunctionError" in answer:
-        raise UserError(f"The function {function} failed: {text.decode(errors='replace')}", exit_code=1)
-    health = json.loads(text)
+    health = invoke(found, function, {"health": "deep"})
     if not isinstance(health, dict) or "checks" not in health:
         raise UserError(
             f"The function {function} does not know the deep health check.", "Deploy this version first.", exit_code=1
         )
     return health
+
+
+def invoke(found: StackHandle, function: str, event: Mapping[str, Any]) -> Any:
+    """Invoke a function of the stack and return its answer.
+
+    Raises
+    ------
+    UserError
+        It cannot be invoked, or fails.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already
+
+    try:
+        answer = found.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    except (BotoCoreError, ClientError) as error:
+        raise UserError(f"The function {function} cannot be asked: {error}", exit_code=1) from error
+    text = answer["Payload"].read()
+    if "FunctionError" in answer:
+        raise UserError(f"The function {function} failed: {text.decode(errors='replace')}", exit_code=1)
+    return json.loads(text)
 
 
 def print_health(console: Console, health: Mapping[str, Any]) -> None:

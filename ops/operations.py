@@ -9,7 +9,7 @@ from typing import Literal
 
 from local import offline
 from local.engine import Options
-from ops import keys, targets
+from ops import targets
 from ops.display import console_for, print_outcome
 from ops.local_stack import running
 
@@ -46,12 +46,6 @@ def operate(request: Request, *, as_json: bool) -> int:
         print_outcome(console_for(), outcome, done=request.kind != "preview")
     changed = any(count for op, count in outcome.changes.items() if op != "same")
     return 1 if not outcome.ok or (request.expect_no_changes and changed) else 0
-
-
-def add_key(name: str, *, replace: bool) -> str:
-    """Make a key for the running stack's API and return it."""
-    stack = running()
-    return keys.add(stack.info.client("secretsmanager"), stack.output("api_keys_secret_arn"), name, replace=replace)
 
 
 def _names_a_flow(request: Request) -> bool:

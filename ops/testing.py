@@ -40,8 +40,8 @@ def suites() -> list[str]:
     return sorted(path.name for path in (ROOT / "tests").iterdir() if next(path.glob("**/test_*.py"), None))
 
 
-def run(chosen: Sequence[str], *, everything: bool, keyword: str) -> int:
-    """Run the linters (when no suite is named) and the suites; return the exit code.
+def run(chosen: Sequence[str], *, everything: bool, keyword: str, lint: bool) -> int:
+    """Run the linters (when no suite is named, or when asked to) and the suites; return the exit code.
 
     Raises
     ------
@@ -52,9 +52,8 @@ def run(chosen: Sequence[str], *, everything: bool, keyword: str) -> int:
     if unknown := [name for name in chosen if name not in known]:
         raise UserError(f"There is no suite {unknown[0]!r}.", f"Suites: {', '.join(known)}.")
     console = Console()
-    failed = (
-        [] if chosen or keyword else [name for name, command in LINTERS.items() if not _lint(console, name, command)]
-    )
+    linted = LINTERS if lint or not (chosen or keyword) else {}
+    failed = [name for name, command in linted.items() if not _lint(console, name, command)]
     with tempfile.TemporaryDirectory() as folder:
         groups = _apart(chosen or known)
         reports = [Path(folder) / f"{number}.xml" for number in range(len(groups))]

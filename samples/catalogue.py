@@ -51,4 +51,4 @@ def intersection_over_union(matte: Image.Image | NDArray[np.uint8], truth: Image
     ours, theirs = np.asarray(matte) >= HALF_OPAQUE, np.asarray(truth) >= HALF_OPAQUE
     if ours.shape != theirs.shape:
         raise ValueError(f"the masks differ in size: {ours.shape[::-1]} and {theirs.shape[::-1]} pixels")
-    return float((ours & theirs).sum() / max((ours | theirs).sum(), 1))
+    return float((ours & theirs).sum()) / max(float((ours | theirs).sum()), 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from handlers.common.keys import UNKNOWN_CACHE
 from local.cloud import Cloud
 from local.engine import Options, Outcome
 from ops import images, keys
@@ -58,13 +56,9 @@ class Deployed:
         """A client with a new key of its own."""
         return ApiClient(self.cloud.gateway_url, self.key(name))
 
-    def key(self, name: str, *, replace: bool = False) -> str:
-        """A new key of the API; with `replace` the name's old one is revoked."""
-        client = self.cloud.client("secretsmanager")
-        key = keys.add(client, self.stack.output("api_keys_secret_arn"), name, replace=replace)
-        # Functions that have just read the keys do not know it for as long as this.
-        time.sleep(UNKNOWN_CACHE.total_seconds())
-        return key
+    def key(self, name: str) -> str:
+        """A new key of the API, which works at once."""
+        return keys.add(self.handle, name).key
 
 
 def worker_image() -> str:

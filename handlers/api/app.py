@@ -9,6 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.api import (
     admin_page,
     edge,
+    invocations,
+    once,
     openapi,
     page,
     problems,
@@ -20,12 +22,8 @@ from handlers.api import (
     routes_jobs,
     routing,
 )
-from handlers.api.health import deep_check
-from handlers.common import logs
+from handlers.common.entry import entry
 from handlers.common.settings import Deployment
-from handlers.common.version import version_answer
-
-logger = logs.configure()
 
 app = APIGatewayHttpResolver(
     enable_validation=True,
@@ -60,17 +58,14 @@ def documentation_page() -> Response[str]:
     return Response(200, "text/html; charset=utf-8", page.text(), headers=dict(page.headers()))
 
 
-@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
+@entry(correlation_id="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
-    if answer := version_answer(event):
-        return dict(answer)
-    # An event without a request is no caller's of the HTTP API: only whom IAM lets invoke the function can send it.
-    if event.get("health") == "deep" and "requestContext" not in event:
-        return deep_check().fresh().model_dump(mode="json")
+    if answered := invocations.answer(event):
+        return answered
     try:
         admitted = edge.admit(event)
         routing.check(app, admitted)
+        return once.answer(admitted, lambda: app.resolve(admitted, context))
     except Exception as error:  # noqa: BLE001  every one of them becomes an answer, as in the routes
         return problems.problem_of(error).as_event()
-    return app.resolve(admitted, context)

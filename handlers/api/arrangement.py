@@ -12,7 +12,8 @@ from handlers.api import image_jobs
 from handlers.api.parts import Parts
 from handlers.api.problems import invalid, not_found
 from handlers.common import jobs
-from handlers.common.order import image_order, lock_book, write_order
+from handlers.common.job_states import UNFINISHED
+from handlers.common.order import close_gaps, image_order, lock_book, record_choice, write_order
 from handlers.common.tables import book_images
 
 
@@ -25,8 +26,9 @@ def arrange(connection: sa.Connection, book_id: int, order: Sequence[int], *, no
     Returns
     -------
     Job or None
-        The job of a photograph that has become primary; also of one that was primary and never had a job, as in rows
-        of the system before this one. ``None`` where nothing changed, or the primary is a processed picture.
+        The job of a photograph that has become primary; also of one that was primary and whose job has not ended, so
+        that a choice that confirms it confirms its job too, or that never had one, as in rows of the system before
+        this one. ``None`` where nothing changed, or the primary is a processed picture.
     """
     if not order:
         return None
@@ -37,9 +39,18 @@ def arrange(connection: sa.Connection, book_id: int, order: Sequence[int], *, no
         )
     ).one()
     write_order(connection, book_id, order)
-    if processed or (was_primary and jobs.latest_for(connection, primary) is not None):
+    if processed:
         return None
-    return jobs.create(connection, book_id, primary, now=now)
+    last = jobs.latest_for(connection, primary) if was_primary else None
+    if last is not None and last.status not in UNFINISHED:
+        return None
+    return jobs.accept(connection, book_id, primary, now=now)
+
+
+def choose(connection: sa.Connection, book_id: int, order: Sequence[int], *, now: datetime) -> jobs.Job | None:
+    """Carry out somebody's choice of primary or order, to which every job accepted before gives way; as `arrange`."""
+    record_choice(connection, book_id)
+    return arrange(connection, book_id, order, now=now)
 
 
 def ensure_primary(connection: sa.Connection, book_id: int, *, now: datetime) -> jobs.Job | None:
@@ -68,7 +79,7 @@ def make_primary(parts: Parts, book_id: int, image_id: int, *, now: datetime) ->
         order = image_order(connection, book_id)
         _require(order, book_id, image_id)
         others = [image for image in order if image != image_id]
-        job = arrange(connection, book_id, [image_id, *others], now=now) or jobs.latest_for(connection, image_id)
+        job = choose(connection, book_id, [image_id, *others], now=now) or jobs.latest_for(connection, image_id)
     return image_jobs.send(parts, job, now=now)
 
 
@@ -86,7 +97,7 @@ def reorder(parts: Parts, book_id: int, order: Sequence[int], *, now: datetime) 
         there = image_order(connection, book_id)
         if fault := _difference(order, there):
             raise invalid("body.image_ids", f"{fault}; read the book again and give each of its pictures once")
-        job = arrange(connection, book_id, order, now=now)
+        job = choose(connection, book_id, order, now=now)
     return image_jobs.send(parts, job, now=now)
 
 
@@ -106,11 +117,16 @@ def delete(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> jobs.
     with parts.database.begin() as connection:
         lock_book(connection, book_id)
         _require(image_order(connection, book_id), book_id, image_id)
-        # Before the row goes: the foreign key forgets which picture a job was for.
-        image_jobs.cancel_for(connection, image_id, now=now)
-        connection.execute(sa.delete(book_images).where(book_images.c.id == image_id))
-        job = ensure_primary(connection, book_id, now=now)
+        job = remove(connection, book_id, image_id, now=now)
     return image_jobs.send(parts, job, now=now)
+
+
+def remove(connection: sa.Connection, book_id: int, image_id: int, *, now: datetime) -> jobs.Job | None:
+    """Take a picture's row out of its book and end the jobs that work on it; as `ensure_primary`. Under the lock."""
+    jobs.cancel_for(connection, image_id, now=now)
+    connection.execute(sa.delete(book_images).where(book_images.c.id == image_id))
+    close_gaps(connection, book_id)
+    return ensure_primary(connection, book_id, now=now)
 
 
 def _require(order: Sequence[int], book_id: int, image_id: int) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StrictBool, StringConstraints
 
 from handlers.api.models import Request
 from handlers.common.dead_letters import Verdict
@@ -53,13 +53,13 @@ class DeadLetterPage(BaseModel):
 class _Chosen(Request):
     flow: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     ids: Annotated[list[MessageId], Field(min_length=1, max_length=MOST_IDS)]
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
 
 class Redrive(_Chosen):
     """Dead letters to send back; with `force` also those that were sent back three times."""
 
-    force: bool = False
+    force: StrictBool = False
 
 
 class Discard(_Chosen):

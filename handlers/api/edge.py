@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from handlers.api import admin_page
-from handlers.api.parts import keys
+from handlers.api import admin_page, callers
 from handlers.api.problems import ProblemError
 
 PAGE_PATH = "/api/v1/docs"
@@ -41,8 +40,8 @@ def admit(event: Mapping[str, Any]) -> dict[str, Any]:
     ------
     ProblemError
         401 without a valid key, 413, 415 or 400 for a body that no route could read.
-    SecretError, SettingError
-        The keys cannot be read.
+    DatabaseUnavailableError, SecretError, SettingError
+        Whether the key is valid cannot be told.
     """
     headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     known = _owner(str(event.get("rawPath")), headers.get("x-api-key"))
@@ -62,7 +61,7 @@ def owner(event: Mapping[str, Any]) -> str | None:
 def _owner(path: str, key: str | None) -> str | None:
     if path in PUBLIC_PATHS or (path in KEY_OPTIONAL_PATHS and key is None):
         return None
-    found = keys().owner(key or "")
+    found = callers.owner(key or "")
     if found is None:
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a valid key in the header X-API-Key.")
     return found

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from handlers.api import health_questions as questions
 from handlers.api.health_config import config_health
-from handlers.api.health_flows import Seen, function_health, queue_health, unlisted
+from handlers.api.health_flows import Seen, function_health, longest_wait, queue_health, unlisted
 from handlers.api.health_models import (
     Checks,
     DeepHealth,
@@ -85,7 +86,7 @@ class DeepCheck:
         config = config_health(registry, problem)
         clients = self._clients()
         answers = side_by_side(_questions(clients, flows, timestamp))
-        seen = _seen(answers)
+        seen = _seen(answers, timestamp)
         seen = _second_look(clients, seen, answers["caller", ""])
         checks = Checks(
             database=_dependency(answers["database", ""], _DATABASE, seen.role),
@@ -118,7 +119,9 @@ def _questions(
     clients: questions.Clients, flows: tuple[RegisteredFlow, ...], now: datetime
 ) -> dict[Name, Question[Any]]:
     def login() -> questions.DatabaseSight:
-        return questions.database(DatabaseSettings.from_environment(), clients.secrets)
+        return questions.database(
+            DatabaseSettings.from_environment(), clients.secrets, now=now, threshold=longest_wait(flows)
+        )
 
     def look_at(name: str) -> Callable[[], questions.Counts]:
         return lambda: questions.queue(clients.sqs, name)
@@ -144,11 +147,12 @@ def _questions(
     return asked
 
 
-def _seen(answers: Mapping[Name, Answer[Any]]) -> Seen:
+def _seen(answers: Mapping[Name, Answer[Any]], now: datetime) -> Seen:
     def of(kind: str) -> dict[str, Answer[Any]]:
         return {name: answer for (asked, name), answer in answers.items() if asked == kind}
 
     return Seen(
+        at=now,
         role=_role(answers["caller", ""]),
         queues=of("queue"),
         functions=of("function"),
@@ -182,15 +186,7 @@ def _second_look(clients: questions.Clients, seen: Seen, caller: Answer[question
         return lambda: questions.queue_at(clients.sqs, f"{place}/{name}")
 
     answers = side_by_side({name: Question(look_at(name), SECOND_LOOK_SECONDS) for name in missing})
-    return Seen(
-        role=seen.role,
-        queues=seen.queues,
-        functions=seen.functions,
-        mappings=seen.mappings,
-        metrics=seen.metrics,
-        database=seen.database,
-        by_address=answers,
-    )
+    return replace(seen, by_address=answers)
 
 
 def _dependency(answer: Answer[Any], asked: Asked, role: str) -> DependencyHealth:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from handlers.api.health_models import FunctionHealth, MappingHealth, QueueHealth, Status, worst
+from handlers.api import health_jobs
+from handlers.api.health_jobs import JobsSight
+from handlers.api.health_models import FunctionHealth, JobsHealth, MappingHealth, QueueHealth, Status, worst
 from handlers.api.health_questions import (
     FRESH,
     SUCCESSES_WITHIN,
@@ -34,6 +36,8 @@ class Seen:
 
     Parameters
     ----------
+    at
+        When.
     role
         Who asked, in words: ``the role bluemoxon-staging-api``.
     queues
@@ -44,6 +48,7 @@ class Seen:
         By the flow's key.
     """
 
+    at: datetime
     role: str
     queues: Mapping[str, Answer[Counts]]
     functions: Mapping[str, Answer[Function]]
@@ -64,6 +69,7 @@ def queue_health(flow: RegisteredFlow, seen: Seen) -> QueueHealth:
         *_queue_troubles(flow, flow.dead_letter_queue_name, "The dead-letter queue", seen),
         *_delivery_troubles(flow, mapping, seen),
         *_load_troubles(flow, counts, dead, age),
+        *_job_troubles(flow, seen),
     ]
     if seen.metrics.error:
         troubles.append(_metrics_trouble(seen.metrics.error, seen.role))
@@ -82,6 +88,7 @@ def queue_health(flow: RegisteredFlow, seen: Seen) -> QueueHealth:
         last_success=success,
         last_success_reason=success_reason,
         mapping=MappingHealth(state=mapping.state, uuid=mapping.uuid) if mapping else None,
+        jobs=_jobs_health(flow, seen),
         error=first.error,
         diagnosis=" ".join(dict.fromkeys(each.words for each in said)),
         diagnosis_code=first.code,
@@ -206,6 +213,35 @@ def _load_troubles(
         yield Trouble("backlog", words, "degraded")
 
 
+def longest_wait(flows: Iterable[RegisteredFlow]) -> timedelta:
+    """Return how long an image job may wait before somebody is told."""
+    seconds = next((flow.oldest_message_threshold for flow in flows if flow.key == IMAGE_FLOW), 0)
+    return timedelta(seconds=seconds)
+
+
+def _job_troubles(flow: RegisteredFlow, seen: Seen) -> Iterator[Trouble]:
+    sight = _jobs_sight(flow, seen)
+    if sight is not None:
+        yield from health_jobs.troubles(sight, now=seen.at, threshold=longest_wait([flow]))
+
+
+def _jobs_sight(flow: RegisteredFlow, seen: Seen) -> JobsSight | None:
+    return seen.database.value.jobs if flow.key == IMAGE_FLOW and seen.database.value else None
+
+
+def _jobs_health(flow: RegisteredFlow, seen: Seen) -> JobsHealth | None:
+    sight = _jobs_sight(flow, seen)
+    if sight is None:
+        return None
+    return JobsHealth(
+        waiting=sight.waiting,
+        abandoned=sight.abandoned,
+        queue_failed=sight.queue_failed,
+        permanently_failed=sight.permanently_failed,
+        swept_at=sight.swept_at,
+    )
+
+
 def _oldest(flow: RegisteredFlow, counts: Counts | None, seen: Seen) -> tuple[float | None, str | None]:
     if counts is not None and not counts.messages + counts.in_flight:
         return None, "The queue is empty."
@@ -234,7 +270,7 @@ def _last_image_job(answer: Answer[DatabaseSight]) -> tuple[datetime | None, str
     error = answer.error or (answer.value.error if answer.value else None)
     if error is not None:
         return None, f"The jobs table cannot be read: {_first_line(error)}"
-    success = answer.value.last_success if answer.value else None
+    success = answer.value.jobs.last_success if answer.value and answer.value.jobs else None
     return success, None if success else "No image job has been completed yet."
 
 

@@ -16,6 +16,10 @@ Code = Literal[
     "dead_letters",
     "no_code_deployed",
     "timed_out",
+    "jobs_waiting",
+    "jobs_not_sent",
+    "jobs_given_up",
+    "sweeper_late",
     "error",
 ]
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -45,6 +49,16 @@ class MappingHealth(BaseModel):
     uuid: str
 
 
+class JobsHealth(BaseModel):
+    """Image jobs that nobody may forget: waiting or abandoned for too long, not queued, given up; the sweeper's run."""
+
+    waiting: Count
+    abandoned: Count
+    queue_failed: Count
+    permanently_failed: Count
+    swept_at: datetime | None = None
+
+
 class QueueHealth(BaseModel):
     """One flow: its queue, its dead letters, and what moves between them. Ages in seconds."""
 
@@ -59,6 +73,7 @@ class QueueHealth(BaseModel):
     last_success: datetime | None = None
     last_success_reason: str | None = None
     mapping: MappingHealth | None = None
+    jobs: JobsHealth | None = None
     error: str | None = None
     diagnosis: str
     diagnosis_code: Code

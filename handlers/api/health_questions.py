@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from handlers.api import health_jobs
+from handlers.api.health_jobs import JobsSight
 from handlers.common import aws
 from handlers.common.database import Database
 from handlers.common.settings import DatabaseSettings
-from handlers.common.tables import image_processing_jobs
 
 DATABASE_CONNECT_SECONDS = 3
 DATABASE_STATEMENT_SECONDS = 2
@@ -94,9 +95,9 @@ class Metrics:
 
 @dataclass(frozen=True)
 class DatabaseSight:
-    """A login that worked, and the last image job that was completed, or why that is not known."""
+    """A login that worked, and what the tables of jobs say, or why that is not known."""
 
-    last_success: datetime | None = None
+    jobs: JobsSight | None = None
     error: Exception | None = None
 
 
@@ -203,8 +204,8 @@ def bucket(s3: Any, name: str) -> None:
     s3.head_bucket(Bucket=name)
 
 
-def database(settings: DatabaseSettings, secrets: Any) -> DatabaseSight:
-    """Log in anew, and ask for the last image job that was completed.
+def database(settings: DatabaseSettings, secrets: Any, *, now: datetime, threshold: timedelta) -> DatabaseSight:
+    """Log in anew, and look at the image jobs; `threshold` is how long one may wait.
 
     A connection that was made before would prove nothing of today's password.
 
@@ -221,10 +222,8 @@ def database(settings: DatabaseSettings, secrets: Any) -> DatabaseSight:
     )
     try:
         with anew.begin() as connection:
-            table = image_processing_jobs.c
-            last = sa.select(sa.func.max(table.completed_at)).where(table.status == "completed")
             try:
-                return DatabaseSight(connection.scalar(last))
+                return DatabaseSight(health_jobs.look(connection, now=now, threshold=threshold))
             except sa.exc.SQLAlchemyError as error:
                 return DatabaseSight(error=error)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
@@ -11,24 +12,29 @@ from sqlalchemy.exc import IntegrityError
 
 from handlers.api.parts import Parts
 from handlers.api.problems import ProblemError, invalid, not_found
-from handlers.common import dispatch, jobs
-from handlers.common.tables import ACTIVE_STATES
+from handlers.common import dispatch, jobs, services
+from handlers.common.job_states import RETRY, UNFINISHED, Status
+from handlers.common.queues import QueueError
 from handlers.common.tables import image_processing_jobs as table
 
-RETRIED_STATES = ("failed", "queue_failed", "permanently_failed")
+log = logging.getLogger(__name__)
+
+RETRIED_STATES = RETRY.before
 # Rows of the old system may lack a time; they come last.
 _MADE = sa.func.coalesce(table.c.created_at, datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def send(parts: Parts, job: jobs.Job | None, *, now: datetime) -> jobs.Job | None:
-    """Send a committed job's message unless it was sent; return the job."""
-    if job is not None and job.status == "pending" and job.sent_at is None:
-        dispatch.send(parts.database, parts.queues, parts.image_queue, job, now=now)
+    """Send a committed job's message unless it was sent, or somebody is sending it; return the job."""
+    if job is not None and job.status in UNFINISHED and job.sent_at is None:
+        parts.after_commit(
+            lambda whole: dispatch.send(services.database(), whole.queues, whole.image_queue, job.id, now=now)
+        )
     return job
 
 
 def page(
-    connection: sa.Connection, *, status: jobs.Status | None, after: UUID | None, limit: int
+    connection: sa.Connection, *, status: Status | None, after: UUID | None, limit: int
 ) -> tuple[list[jobs.Job], UUID | None]:
     """Return at most `limit` jobs, newest first, and the id after which the next page begins.
 
@@ -50,30 +56,19 @@ def page(
 
 
 def retry(parts: Parts, job_id: UUID, *, now: datetime) -> jobs.Job:
-    """Let an ended job begin anew, with all its attempts; a job that is under way already stays as it is.
+    """Let an ended job begin again, with all its attempts; one that is under way stays as it is.
+
+    A job that waits for a message which is not in its queue any more (discarded or expired outside of our commands) is
+    sent again: only a look at the queue can tell.
 
     Raises
     ------
     ProblemError
         404 there is no such job; 409 it is completed, its photograph is deleted, or another job is at work on it.
     """
-    statement = (
-        sa.update(table)
-        .where(table.c.id == job_id, table.c.status.in_(RETRIED_STATES), table.c.source_image_id.is_not(None))
-        .values(
-            status="pending",
-            attempt_count=0,
-            queue_retry_count=0,
-            failure_reason=None,
-            sent_at=None,
-            completed_at=None,
-            updated_at=now,
-        )
-    )
     try:
         with parts.database.begin() as connection:
-            connection.execute(statement)
-            job = jobs.find(connection, job_id)
+            job = jobs.retry(connection, job_id, now=now) or jobs.find(connection, job_id)
     except IntegrityError:
         # The unique index: at most one active job a picture.
         raise ProblemError(HTTPStatus.CONFLICT, "Another job is at work on this job's photograph.") from None
@@ -83,24 +78,20 @@ def retry(parts: Parts, job_id: UUID, *, now: datetime) -> jobs.Job:
         raise ProblemError(HTTPStatus.CONFLICT, "The job is completed; there is nothing to try again.")
     if job.status in RETRIED_STATES:
         raise ProblemError(HTTPStatus.CONFLICT, "The job's photograph was deleted; there is nothing to work on.")
+    if _waits_in_vain(parts, job, now):
+        with parts.database.begin() as connection:
+            jobs.forget_message(connection, job.id, now=now)
+            job = jobs.find(connection, job.id) or job
     send(parts, job, now=now)
     return job
 
 
-def cancel_for(connection: sa.Connection, image_id: int, *, now: datetime) -> None:
-    """End the jobs of a picture that is about to be deleted.
-
-    A worker that is at one of them loses its lease by this, so it writes nothing and its message finds an ended job.
-    """
-    connection.execute(
-        sa.update(table)
-        .where(table.c.source_image_id == image_id, table.c.status.in_(ACTIVE_STATES))
-        .values(
-            status="failed",
-            failure_reason="the photograph was deleted",
-            lease_id=None,
-            lease_expires_at=None,
-            completed_at=now,
-            updated_at=now,
-        )
-    )
+def _waits_in_vain(parts: Parts, job: jobs.Job, now: datetime) -> bool:
+    """Tell whether a job was sent a while ago and its queue is empty: its message cannot arrive by itself."""
+    if job.status != "pending" or job.sent_at is None or job.sent_at > now - jobs.SEND_GRACE:
+        return False
+    try:
+        return parts.queues.is_empty(parts.image_queue)
+    except QueueError:
+        log.exception("image job %s stays as it is: its queue cannot be looked at", job.id)
+        return False

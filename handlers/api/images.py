@@ -83,12 +83,12 @@ def complete(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> job
         known = upload is None and photographs.is_image(connection, book_id, image_id)
     if upload is None and not known:
         raise not_found(f"There is no upload {image_id} for book {book_id}; reserve one first.")
-    sha256 = upload and photographs.check(parts, upload.s3_key, field="file", declared=upload.content_type)
+    checked = upload and photographs.check(parts, upload.s3_key, field="file", declared=upload.content_type)
     with parts.database.begin() as connection:
         lock_book(connection, book_id)
         upload = photographs.find_upload(connection, book_id, image_id)  # again: somebody may have completed it
-        if upload and sha256:
-            job = photographs.add(connection, book_id, [Photograph.of_upload(upload, sha256)], now=now)
+        if upload and checked:
+            job = photographs.add(connection, book_id, [Photograph.of_upload(upload, checked)], now=now)
         else:
             job = jobs.latest_for(connection, image_id)
     return image_jobs.send(parts, job, now=now)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,9 +13,9 @@ from handlers.api import image_jobs, photographs
 from handlers.api.models import Import, ImportedImage
 from handlers.api.parts import Parts
 from handlers.api.photographs import Photograph
-from handlers.api.problems import invalid
+from handlers.api.problems import ProblemError, invalid
 from handlers.common import jobs, storage
-from handlers.common.order import lock_book
+from handlers.common.order import BookMissingError, lock_book
 from handlers.common.tables import book_images, books
 
 
@@ -21,7 +23,7 @@ def run(parts: Parts, request: Import, *, now: datetime) -> tuple[int, jobs.Job 
     """Take photographs into a new book or one that is there, and send the job that this causes.
 
     A photograph that the book has already (same key, or an upload that was completed) is passed over, so an import
-    into a book can be repeated.
+    can be repeated: into a book, and of a new one, whose pictures' keys and title name it.
 
     Returns
     -------
@@ -33,14 +35,19 @@ def run(parts: Parts, request: Import, *, now: datetime) -> tuple[int, jobs.Job 
     BookMissingError
         There is no such book.
     ProblemError
-        An object or a reservation is not there, or cannot be a photograph; names the entry. Nothing was written.
+        An object or a reservation is not there, or cannot be a photograph; names the entry. 409 a new book's picture
+        is another book's already. Nothing was written.
     """
+    with parts.database.begin() as connection:
+        there = request.book_id or _imported(connection, request)
+        known = set() if there is None else _known_keys(connection, there, request)
     uploads = {} if request.book_id is None else _uploads(parts, request.book_id, request.images)
-    # Every object is read before anything is written: an import that fails half-way leaves no half book.
+    # Every object is read before anything is written: an import that fails half-way leaves no half book. Those that
+    # are there are not read again: a repetition must be faster than what it repeats.
     checked = [
         photograph
         for number, image in enumerate(request.images)
-        if (photograph := _checked(parts, number, image, uploads)) is not None
+        if image.key not in known and (photograph := _checked(parts, number, image, uploads)) is not None
     ]
     with parts.database.begin() as connection:
         book_id = _book(connection, request)
@@ -50,18 +57,66 @@ def run(parts: Parts, request: Import, *, now: datetime) -> tuple[int, jobs.Job 
 
 
 def _book(connection: sa.Connection, request: Import) -> int:
-    if request.book_id is not None:
-        lock_book(connection, request.book_id)
-        return request.book_id
+    """Return the import's book under its lock; a new one only where no other import makes it."""
+    if request.book_id is None:
+        # In one order, so that two imports never wait for each other.
+        for number in sorted({_lock_number(key) for key in _keys(request)}):
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+    book_id = request.book_id or _imported(connection, request)
+    if book_id is not None:
+        lock_book(connection, book_id)
+        return book_id
     created = connection.execute(sa.insert(books).values(title=request.title).returning(books.c.id)).scalar_one()
     return int(created)
+
+
+def _imported(connection: sa.Connection, request: Import) -> int | None:
+    """Return the book that this import made before; ``None`` where its pictures are no book's.
+
+    Raises
+    ------
+    ProblemError
+        409 a picture is a book's of another title, or they are several books'. Names the entry.
+    """
+    query = sa.select(book_images.c.s3_key, books.c.id, books.c.title).join(books).order_by(books.c.id)
+    found = connection.execute(query.where(book_images.c.s3_key.in_(_spellings(request)))).all()
+    own = next((row.id for row in found if row.title == request.title), None)
+    for row in found:
+        if row.id != own:
+            number = _keys(request).index(storage.stored_key(row.s3_key))
+            message = f"it is a picture of the book {row.id} already; give that book's book_id to import into it"
+            field = f"body.images.{number}.key"
+            raise ProblemError(HTTPStatus.CONFLICT, f"{field}: {message}", [{"field": field, "message": message}])
+    return own
+
+
+def _known_keys(connection: sa.Connection, book_id: int, request: Import) -> set[str]:
+    query = sa.select(book_images.c.s3_key).where(
+        book_images.c.book_id == book_id, book_images.c.s3_key.in_(_spellings(request))
+    )
+    return {storage.stored_key(key) for key in connection.execute(query).scalars()}
+
+
+def _keys(request: Import) -> list[str | None]:
+    """The keys of the import's photographs as the database stores them, each in its place."""
+    return [image.key for image in request.images]
+
+
+def _spellings(request: Import) -> list[str]:
+    return [spelling for key in _keys(request) if key for spelling in (key, storage.object_key(key))]
+
+
+def _lock_number(key: str | None) -> int:
+    return int.from_bytes(hashlib.sha256(f"import {key}".encode()).digest()[:8], signed=True)
 
 
 def _uploads(parts: Parts, book_id: int, images: list[ImportedImage]) -> dict[int, sa.Row[Any] | None]:
     """Read the reservations that are named; ``None`` for one that is a picture by now."""
     uploads: dict[int, sa.Row[Any] | None] = {}
     with parts.database.begin() as connection:
-        lock_book(connection, book_id)
+        # Not under the lock: what joins this transaction would hold it while objects are read.
+        if connection.execute(sa.select(books.c.id).where(books.c.id == book_id)).one_or_none() is None:
+            raise BookMissingError(f"there is no book {book_id}")
         for number, image in enumerate(images):
             if image.image_id is None:
                 continue
@@ -79,9 +134,9 @@ def _checked(
     parts: Parts, number: int, image: ImportedImage, uploads: dict[int, sa.Row[Any] | None]
 ) -> Photograph | None:
     if image.key is not None:
-        sha256 = photographs.check(parts, image.key, field=f"body.images.{number}.key")
+        checked = photographs.check(parts, image.key, field=f"body.images.{number}.key")
         filename = image.filename or image.key.rpartition("/")[2][:255]
-        return Photograph(image.key, sha256, filename, image.image_type)
+        return Photograph(image.key, checked, filename, image.image_type)
     upload = uploads[image.image_id or 0]
     if upload is None:
         return None

@@ -1,5 +1,6 @@
 """Requests and answers of the API."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -32,6 +33,18 @@ Id = Annotated[int, Path(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most entries of a page.")]
 
 
+class _Documented:
+    """Adds to a type's schema what a validator of ours holds it to."""
+
+    def __init__(self, **schema: Any) -> None:
+        self._schema = schema
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return dict(handler(schema)) | self._schema
+
+
 def _decodable(value: Any) -> Any:
     if isinstance(value, str) and value.lower().startswith(("image/heic", "image/heif", "image/avif")):
         raise ValueError("HEIC and AVIF cannot be read here; convert the picture to JPEG, PNG or WebP")
@@ -41,29 +54,46 @@ def _decodable(value: Any) -> Any:
 ContentType = Annotated[Literal["image/jpeg", "image/png", "image/webp"], BeforeValidator(_decodable)]
 
 
-def _printable(text: str) -> str:
-    # PostgreSQL cannot store U+0000, and nobody means the other control characters in a title or a file name.
-    if any(ord(character) < ord(" ") or ord(character) == 0x7F for character in text):  # noqa: PLR2004  DEL
-        raise ValueError("control characters are not allowed")
-    return text
+# Unicode's general categories (UAX 44, 5.7.1). PostgreSQL cannot store U+0000, and nobody means the other controls, or
+# the end of a line, in a title or a file name.
+CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+INVISIBLE = CONTROLS | {"Cf", "Zs"}
 
 
 def _stripped(text: str) -> str:
-    if not (stripped := _printable(text.strip())):
-        raise ValueError("it holds nothing but blanks")
-    return stripped
+    categories = {unicodedata.category(character) for character in text}
+    if categories & CONTROLS:
+        raise ValueError("control characters and ends of lines are not allowed")
+    if categories <= INVISIBLE:
+        raise ValueError("it holds nothing that can be seen")
+    return text.strip()
 
 
 def _line(length: int) -> Any:
     # What is sent is what the document's lengths are about; only then the blanks at both ends are taken off.
-    return Annotated[str, StringConstraints(min_length=1, max_length=length), AfterValidator(_stripped)]
+    return Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=length),
+        AfterValidator(_stripped),
+        _Documented(pattern=r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"),
+    ]
+
+
+def _number(value: Any) -> Any:
+    # Otherwise pydantic reads true as 1 and "10" as 10. 10.0 is an integer to JSON Schema, and stays one.
+    if isinstance(value, bool | str):
+        raise ValueError("a number is wanted, without quotes")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_number)]
 
 
 ImageType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 ObjectKey = Annotated[
     str, StringConstraints(min_length=1, max_length=len(PREFIX) + MAX_KEY_LENGTH), AfterValidator(stored_key)
 ]
-RowId = Annotated[int, Field(ge=1, le=MAX_ID)]
+RowId = Annotated[WholeNumber, Field(ge=1, le=MAX_ID)]
 
 
 class Request(BaseModel):
@@ -91,7 +121,7 @@ class NewImage(Request):
     filename: _line(255)  # type: ignore[valid-type]
     content_type: ContentType
     image_type: ImageType | None = None
-    size: Annotated[int, Field(ge=1, le=MAX_UPLOAD_BYTES)] | None = None
+    size: Annotated[WholeNumber, Field(ge=1, le=MAX_UPLOAD_BYTES)] | None = None
 
 
 class Upload(BaseModel):

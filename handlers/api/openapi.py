@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from pydantic.json_schema import models_json_schema
 
+from handlers.api import once
 from handlers.api.edge import KEY_OPTIONAL_PATHS, PUBLIC_PATHS
 from handlers.api.models import Problem
 from handlers.api.problems import CONTENT_TYPE
@@ -16,14 +17,26 @@ ERRORS = {
     "400": "The body is not JSON",
     "401": "No valid key",
     "404": "There is no such thing",
+    "409": "A request with this Idempotency-Key is at work; send it again in a moment",
     "413": "The body has too many bytes",
     "415": "The body is not application/json",
-    "422": "A field is not valid; `errors` names it",
+    "422": "A field is not valid, or the Idempotency-Key was used with another body; `errors` names it",
     "500": "The request failed; the log of the service says why",
     "503": "The service cannot do this at the moment; try again",
 }
 # Of Powertools, which would answer errors in its own form.
 _FOREIGN_SCHEMAS = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
+# Once: the draft's header, as draft-ietf-httpapi-idempotency-key-header-07 describes it.
+_ONCE = {
+    "name": once.HEADER,
+    "in": "header",
+    "required": False,
+    "description": (
+        "A name of the caller's for this request, best a UUID. For a day the same request under the same name does its "
+        "work once: it is answered as it was, with `Idempotent-Replayed: true`. What was refused is not kept."
+    ),
+    "schema": {"type": "string", "pattern": once.DOCUMENTED},
+}
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -44,9 +57,11 @@ def document(app: APIGatewayHttpResolver, version: str) -> dict[str, Any]:
     schemas |= models_json_schema([(Problem, "serialization")], ref_template=_REFERENCE)[1]["$defs"]
     made["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
     for path, operations in made["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if once.takes_key(method, path):
+                operation.setdefault("parameters", []).append(_ONCE)
             operation["security"] = _security(path)
-            operation["responses"] = _responses(path, operation)
+            operation["responses"] = _responses(path, operation, once=once.takes_key(method, path))
     return made
 
 
@@ -57,13 +72,15 @@ def _security(path: str) -> list[dict[str, list[str]]]:
     return [{"key": []}, {}] if path in KEY_OPTIONAL_PATHS else [{"key": []}]
 
 
-def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _responses(path: str, operation: dict[str, Any], *, once: bool) -> dict[str, Any]:
     """Keep what the route says of its successes and conflicts; say of every error that it is a problem document."""
     declared = operation["responses"]
     codes = {"500", "503", *(code for code in declared if code not in {"422"} and int(code) >= 400)}  # noqa: PLR2004
     if path not in PUBLIC_PATHS:
         # 404 also for what no route takes: an empty part of a path makes another path of it.
         codes |= {"401", "404", "422"}
+    if once:
+        codes |= {"409"}
     # A body is refused before the route, also by one that takes none.
     codes |= {"400", "413", "415"}
     successes = {code: response for code, response in declared.items() if int(code) < 400}  # noqa: PLR2004

@@ -22,15 +22,15 @@ class Photograph:
     """A checked object that becomes a picture; `image_id` is the reserved one, where an upload was reserved."""
 
     s3_key: str
-    sha256: str
+    checked: storage.Fingerprint
     filename: str | None
     image_type: str | None
     image_id: int | None = None
 
     @classmethod
-    def of_upload(cls, upload: sa.Row[Any], sha256: str) -> Photograph:
+    def of_upload(cls, upload: sa.Row[Any], checked: storage.Fingerprint) -> Photograph:
         """Take over what was said when the upload was reserved."""
-        return cls(upload.s3_key, sha256, upload.original_filename, upload.image_type, upload.image_id)
+        return cls(upload.s3_key, checked, upload.original_filename, upload.image_type, upload.image_id)
 
 
 def find_upload(connection: sa.Connection, book_id: int, image_id: int) -> sa.Row[Any] | None:
@@ -45,8 +45,8 @@ def is_image(connection: sa.Connection, book_id: int, image_id: int) -> bool:
     return connection.execute(query).one_or_none() is not None
 
 
-def check(parts: Parts, key: str, *, field: str, declared: str | None = None) -> str:
-    """Return an object's SHA-256 in hex; it is read once, in pieces, so the function's memory does not matter.
+def check(parts: Parts, key: str, *, field: str, declared: str | None = None) -> storage.Fingerprint:
+    """Return what an object is; it is read once, in pieces, so the function's memory does not matter.
 
     Outside any transaction: it takes as long as S3 takes.
 
@@ -85,7 +85,7 @@ def check(parts: Parts, key: str, *, field: str, declared: str | None = None) ->
         raise invalid(field, "the upload is no JPEG, PNG or WebP by its first bytes")
     if declared not in {None, kind}:
         raise invalid(field, f"declared {declared}, but by its first bytes the upload is {kind}")
-    return found.sha256
+    return found
 
 
 def add(
@@ -110,7 +110,9 @@ def add(
                 book_id=book_id,
                 s3_key=photograph.s3_key,
                 original_filename=photograph.filename,
-                content_hash=photograph.sha256,
+                content_hash=photograph.checked.sha256,
+                # Whoever may upload may do so again until the form expires; the worker reads what was checked.
+                s3_version=photograph.checked.version,
                 image_type=photograph.image_type,
                 display_order=place,
                 is_primary=False,

@@ -38,6 +38,8 @@ class ProblemError(Exception):
         ``{"field", "message"}`` for each field at fault; the field as a dotted path, ``body.title``.
     headers
         Headers that the status asks for.
+    kind
+        Type and title, where there is more to the problem than its status.
     """
 
     def __init__(
@@ -46,18 +48,22 @@ class ProblemError(Exception):
         detail: str,
         errors: Sequence[dict[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        *,
+        kind: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = list(errors)
         self.headers = dict(headers or {})
+        # RFC 9457 4.2.1: of about:blank the title is the status's own phrase.
+        self.type, self.title = kind or ("about:blank", status.phrase)
 
     def document(self) -> dict[str, Any]:
         """Return the problem document."""
         document: dict[str, Any] = {
-            "type": "about:blank",  # RFC 9457 4.2.1: the title is the status's own phrase
-            "title": self.status.phrase,
+            "type": self.type,
+            "title": self.title,
             "status": int(self.status),
             "detail": self.detail,
         }

@@ -19,11 +19,11 @@ from handlers.api.dead_letter_models import (
     FlowProblem,
     Redrive,
 )
-from handlers.api.parts import parts
 from handlers.api.problems import ProblemError, invalid
-from handlers.common import registry
+from handlers.common import registry, services
 from handlers.common.aws import quick_client
 from handlers.common.clock import now
+from handlers.common.dead_letter_ends import in_database
 from handlers.common.dead_letter_reasons import from_jobs
 from handlers.common.dead_letter_walk import FlowQueues
 from handlers.common.dead_letters import (
@@ -59,7 +59,7 @@ def _flows() -> tuple[FlowQueues, ...]:
 
 def dead_letters() -> DeadLetters:
     """Return the dead letters of this deployment."""
-    return DeadLetters(quick_client("sqs"), _flows(), from_jobs(parts().database))
+    return DeadLetters(quick_client("sqs"), _flows(), from_jobs(services.database()))
 
 
 @router.get("/", summary="List dead letters")
@@ -85,11 +85,12 @@ def redrive(body: Annotated[Redrive, Body()]) -> DeadLetterResults:
 
 @router.post("/discard", summary="Delete dead letters for good")
 def discard(body: Annotated[Discard, Body()]) -> DeadLetterResults:
-    """Delete dead letters for good."""
+    """End the jobs of dead letters and delete the letters for good."""
     ids = frozenset(body.ids)
     if not body.dry_run and body.confirm != f"discard {len(ids)}":
         raise invalid("body.confirm", f"this deletes messages for good; confirm it with 'discard {len(ids)}'")
-    work = Work(_announce, dry_run=body.dry_run, seconds=SECONDS)
+    ends = in_database(services.database(), _who(), now)
+    work = Work(_announce, end_job=ends, dry_run=body.dry_run, seconds=SECONDS)
     return _done(body.flow, lambda: dead_letters().discard(body.flow, Selection(ids), work))
 
 

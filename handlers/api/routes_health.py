@@ -10,7 +10,8 @@ from handlers.api import edge
 from handlers.api.health import deep_check
 from handlers.api.health_models import DeepHealth, HealthSummary
 from handlers.api.models import Health, Version
-from handlers.api.parts import parts
+from handlers.api.parts import whole
+from handlers.common import services
 from handlers.common.settings import Deployment
 
 DeepAnswer = DeepHealth | HealthSummary
@@ -34,7 +35,8 @@ def live() -> Health:
 @router.get("/ready", summary="Prove that the database takes a login")
 def ready() -> Health:
     """Prove that the settings are there and the database takes a login; 503 otherwise."""
-    parts().database.ping()
+    whole()
+    services.database().ping()
     return Health()
 
 

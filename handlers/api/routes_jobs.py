@@ -14,6 +14,7 @@ from handlers.api.parts import parts
 from handlers.api.problems import not_found
 from handlers.common import jobs
 from handlers.common.clock import now
+from handlers.common.job_states import Status
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
@@ -23,7 +24,7 @@ JobId = Annotated[UUID, Path()]
 @router.get("/", summary="List image jobs")
 def list_jobs(
     limit: Limit = PAGE,
-    status: Annotated[jobs.Status | None, Query(description="Only jobs in this state.")] = None,
+    status: Annotated[Status | None, Query(description="Only jobs in this state.")] = None,
     after: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
 ) -> JobPage:
     """List image jobs, newest first."""

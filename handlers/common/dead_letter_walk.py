@@ -16,13 +16,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
+from handlers.common.queues import NUMBER, REDRIVES, count_of
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 log = logging.getLogger(__name__)
 
-REDRIVES = "bmx_redrives"
-"""Message attribute (Number): how often an operator sent the message back."""
 BATCH = 10
 """Most messages of one call: "ReceiveMessage" and the batch actions, SQS API reference."""
 STALE_ANSWERS = 3
@@ -67,7 +67,12 @@ class Letter:
     @property
     def redrives(self) -> int:
         """How often it was sent back; 0 where the attribute is not there or is no number."""
-        return redrives_of(self.attributes.get(REDRIVES, {}).get("StringValue"))
+        return count_of(self.attributes.get(REDRIVES, {}).get("StringValue"))
+
+    @property
+    def number(self) -> int:
+        """The number of its sending, by which its job knows it; 0 where it has none."""
+        return count_of(self.attributes.get(NUMBER, {}).get("StringValue"))
 
     @property
     def job_id(self) -> UUID | None:
@@ -90,13 +95,6 @@ def message_count(sqs: SQSClient, url: str) -> int:
     names: Sequence[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return sum(int(counts[name]) for name in names)
-
-
-def redrives_of(value: object) -> int:
-    """Read the attribute's value; 0 for what is no count."""
-    text = str(value)
-    # SQS takes 38 digits as a Number; nobody clicked that often, and int() of more would be an attacker's gift.
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004
 
 
 class Walk:

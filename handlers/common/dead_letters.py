@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from handlers.common.dead_letter_ends import EndJob, JobNotEndedError
 from handlers.common.dead_letter_reasons import NO_REASONS, Reason, Reasons, reason_of
-from handlers.common.dead_letter_sending import NotVerifiedError, objection, send
+from handlers.common.dead_letter_sending import NotVerifiedError, largest_message, objection, send
 from handlers.common.dead_letter_walk import BATCH, FlowQueues, Letter, Walk
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Work:
         happens that could not be logged.
     report
         Told each result at once.
+    end_job
+        Ends the job of a letter that is discarded, before it is; where it raises, the letter stays, unless forced.
     pace
         Called before each letter; waits as long as the wanted rate asks for.
     dry_run, force
@@ -114,6 +117,7 @@ class Work:
 
     announce: Callable[[Mapping[str, Any]], None]
     report: Callable[[Result], None] = lambda result: None
+    end_job: EndJob = lambda flow, letter: None
     pace: Callable[[], None] = lambda: None
     dry_run: bool = False
     force: bool = False
@@ -197,18 +201,22 @@ class DeadLetters:
         """
         flow = self.flow(key)
         target = self._url(flow, flow.queue_name)
+        try:
+            largest = largest_message(self._sqs, target)
+        except _aws_errors() as error:
+            raise DeadLettersError(_words(flow, flow.queue_name, error)) from error
 
         def one(url: str, letter: Letter) -> Result:
-            if refusal := objection(letter, force=work.force):
+            if refusal := objection(letter, largest=largest, force=work.force):
                 return Result(letter.id, "refused", refusal)
             if work.dry_run:
                 return Result(letter.id, "would_redrive", f"redrive {letter.redrives + 1}")
-            return self._send_back(url, target, letter)
+            return self._send_back(url, target, letter, largest)
 
         return self._work("redrive", flow, selection, work, one)
 
     def discard(self, key: str, selection: Selection, work: Work) -> list[Result]:
-        """Delete letters for good.
+        """End the letters' jobs and delete the letters for good.
 
         Raises
         ------
@@ -219,6 +227,11 @@ class DeadLetters:
         def one(url: str, letter: Letter) -> Result:
             if work.dry_run:
                 return Result(letter.id, "would_discard")
+            try:
+                work.end_job(key, letter)
+            except JobNotEndedError as error:
+                if not work.force:
+                    return Result(letter.id, "failed", f"its job could not be ended, so it was not deleted: {error}")
             try:
                 self._sqs.delete_message(QueueUrl=url, ReceiptHandle=letter.receipt)
             except _aws_errors() as error:
@@ -284,9 +297,9 @@ class DeadLetters:
             return letters  # without asking for reasons: sending back must work while the database does not
         return [each.letter for each in self._shown(flow, letters) if selection.takes_reason(each.reason)]
 
-    def _send_back(self, source: str, target: str, letter: Letter) -> Result:
+    def _send_back(self, source: str, target: str, letter: Letter, largest: int) -> Result:
         try:
-            send(self._sqs, target, letter)
+            send(self._sqs, target, letter, largest=largest)
         except NotVerifiedError as error:
             return Result(letter.id, "failed", f"the dead letter stays, a copy may be worked on as well: {error}")
         except _aws_errors() as error:

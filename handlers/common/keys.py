@@ -1,4 +1,8 @@
-"""The API's keys: SHA-256 digests in a secret, compared in constant time, re-read every few seconds."""
+"""The API's first key: its SHA-256 digest in a secret, compared in constant time, re-read every few seconds.
+
+It works while the database, where all other keys lie (`stored_keys`), is down. Earlier versions of `./bmx keys add`
+kept every key in the secret; each that still stands there works like the first.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,21 @@ CACHE = timedelta(seconds=5)
 # How long a key that was added is still unknown: a guesser can make the process read the secret this often, no more.
 UNKNOWN_CACHE = timedelta(seconds=1)
 MAX_KEY_LENGTH = 512
+KEY_BYTES = 32
+KEY = re.compile(r"[A-Za-z0-9_-]{43}")
+"""What ``secrets.token_urlsafe(KEY_BYTES)`` makes."""
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def digest_of(key: str) -> str:
+    """Return the SHA-256 of a key, in hex.
+
+    Keys are 256 bits of the operating system's randomness, so there is nothing to try: a salt or a slow hash would add
+    nothing ("Look-up secrets having at least 112 bits of entropy SHALL be hashed with an approved one-way function";
+    only those with fewer need salt and key derivation, NIST SP 800-63B, 5.1.2.2).
+    """
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ApiKeys:
@@ -61,7 +79,7 @@ class ApiKeys:
         current = self._current(CACHE)
         if not 0 < len(presented) <= MAX_KEY_LENGTH:
             return None
-        digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = digest_of(presented)
         found = _owner(current, digest)
         if found is None and (anew := self._current(UNKNOWN_CACHE)) is not current:
             found = _owner(anew, digest)
@@ -84,8 +102,7 @@ class ApiKeys:
         try:
             keys = read_json(self._client, self._arn).get("keys")
         except NoSecretValueError:
-            log.warning("no key has been added yet: ./bmx keys add NAME")
-            return {}
+            return {}  # nobody made a first key; those in the database work without one
         if not isinstance(keys, dict):
             raise SecretError(f"the secret {self._arn} has no object under 'keys'")
         digests = {}

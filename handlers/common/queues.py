@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,8 +14,22 @@ if TYPE_CHECKING:
 LARGEST_BATCH = 10
 
 
+NUMBER = "bmx_number"
+"""Message attribute (Number) with the number of the sending. A body is a contract and holds nothing of it."""
+REDRIVES = "bmx_redrives"
+"""Message attribute (Number): how often an operator sent the message back."""
+
+
 class QueueError(RuntimeError):
-    """A message could not be sent."""
+    """A message could not be sent, or a queue could not be looked at."""
+
+
+@dataclass(frozen=True)
+class NumberedMessage:
+    """A message's body by the flow's contract, and the number of its sending."""
+
+    body: Mapping[str, Any]
+    number: int
 
 
 class Queues:
@@ -23,30 +38,6 @@ class Queues:
     def __init__(self, sqs: SQSClient | None = None) -> None:
         self._client = sqs
         self._urls: dict[str, str] = {}
-
-    def send(self, queue_name: str, body: Mapping[str, Any]) -> str:
-        """Send one message and return its id.
-
-        Parameters
-        ----------
-        queue_name
-            Name, not address: the declaration knows the name before the queue exists.
-        body
-            The message's body by the flow's contract; sent as compact JSON.
-
-        Raises
-        ------
-        QueueError
-            SQS refused or did not answer. Names the queue, and what AWS's answer leaves open.
-        """
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already
-
-        try:
-            return self._sqs().send_message(QueueUrl=self._url(queue_name), MessageBody=_text(body))["MessageId"]
-        except (BotoCoreError, ClientError) as error:
-            # A queue that was made again has another address on some endpoints; ask anew next time.
-            self._urls.pop(queue_name, None)
-            raise QueueError(f"no message could be sent to the queue {queue_name}: {_words(error)}") from error
 
     def send_batch(self, queue_name: str, bodies: Sequence[Mapping[str, Any]]) -> None:
         """Send at most ten messages in one call; those that SQS did not take once more.
@@ -81,6 +72,50 @@ class Queues:
             failed = [each["Code"] for each in refused]
         raise QueueError(_lost(len(failed), len(bodies), queue_name, ", ".join(sorted(set(failed)))))
 
+    def send_numbered(self, queue_name: str, messages: Sequence[NumberedMessage]) -> dict[int, str]:
+        """Send at most ten messages in one call.
+
+        Returns
+        -------
+        dict
+            Position of each message that SQS did not take, to the reason. A message may be in the queue all the same
+            where SQS did not answer.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        entries = [
+            {
+                "Id": str(position),
+                "MessageBody": _text(message.body),
+                "MessageAttributes": {NUMBER: {"DataType": "Number", "StringValue": str(message.number)}},
+            }
+            for position, message in enumerate(messages)
+        ]
+        try:
+            answer = self._sqs().send_message_batch(QueueUrl=self._url(queue_name), Entries=entries)  # type: ignore[arg-type]
+        except (BotoCoreError, ClientError) as error:
+            self._urls.pop(queue_name, None)
+            return dict.fromkeys(range(len(messages)), _words(error))
+        return {int(each["Id"]): f"{each['Code']}: {each.get('Message', '')}" for each in answer.get("Failed", [])}
+
+    def is_empty(self, queue_name: str) -> bool:
+        """Tell whether SQS counts no message in a queue, visible, in flight or delayed.
+
+        Raises
+        ------
+        QueueError
+            SQS refused or did not answer.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        names: Any = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
+        try:
+            counts = self._sqs().get_queue_attributes(QueueUrl=self._url(queue_name), AttributeNames=names)
+        except (BotoCoreError, ClientError) as error:
+            self._urls.pop(queue_name, None)
+            raise QueueError(f"the queue {queue_name} cannot be looked at: {_words(error)}") from error
+        return not sum(int(counts["Attributes"][name]) for name in names)
+
     def _sqs(self) -> SQSClient:
         if self._client is None:
             from handlers.common.aws import client  # noqa: PLC0415
@@ -92,6 +127,13 @@ class Queues:
         if queue_name not in self._urls:
             self._urls[queue_name] = self._sqs().get_queue_url(QueueName=queue_name)["QueueUrl"]
         return self._urls[queue_name]
+
+
+def count_of(value: object) -> int:
+    """Read a Number attribute's value; 0 for what is no count."""
+    text = str(value)
+    # SQS takes 38 digits as a Number; PostgreSQL's bigint holds 18, and int() of more would be an attacker's gift.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0  # noqa: PLR2004
 
 
 def _text(body: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Pictures in S3: their keys, presigned uploads and downloads, and reads that have an upper limit.
 
-Objects lie under ``books/``. The database stores the key without that prefix, older rows with it;
-every function here takes either.
+Objects lie under ``books/``. The database stores the key without that prefix, older rows with it; every function here
+takes either. What begins with ``books/`` is read as having the prefix, so a key that would begin so without it is
+stored with it: of ``books/books/x.jpg`` both are kept.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "books/"
-MAX_KEY_LENGTH = 500  # book_images.s3_key
+MAX_KEY_LENGTH = 500  # book_images.s3_key, in characters
+MAX_KEY_BYTES = 1024  # S3's keys, in UTF-8 ("Naming Amazon S3 objects"); the prefix is part of them
 MAX_UPLOAD_BYTES = 30 * 1024 * 1024
 UPLOAD_SECONDS = 15 * 60
 VIEW_SECONDS = 15 * 60
@@ -27,7 +30,9 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"  # a key names its content
 
 CONTENT_TYPES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
-NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
+UNVERSIONED = "null"
+"""The version that S3 gives an object in a bucket that keeps none ("How S3 Versioning works")."""
 
 
 class StorageError(RuntimeError):
@@ -43,7 +48,7 @@ class ObjectTooLargeError(StorageError):
 
 
 def stored_key(key: str) -> str:
-    """Return a key as the database stores it: without ``books/``.
+    """Return a key as the database stores it: without ``books/``, unless it would begin with that once more.
 
     Raises
     ------
@@ -51,17 +56,20 @@ def stored_key(key: str) -> str:
         The key is empty, too long, absolute, climbs out of its folder or holds control characters.
     """
     bare = key.removeprefix(PREFIX)
+    stored = PREFIX + bare if bare.startswith(PREFIX) else bare
     parts = bare.split("/")
-    if not bare or len(bare) > MAX_KEY_LENGTH or re.search(r"[\x00-\x1f\x7f]", bare):
+    if not bare or len(stored) > MAX_KEY_LENGTH or re.search(r"[\x00-\x1f\x7f]", bare):
         raise ValueError(f"{key[:80]!r} is no key: 1 to {MAX_KEY_LENGTH} characters, none of them a control character")
+    if len((PREFIX + bare).encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+        raise ValueError(f"{key[:80]!r} is no key: with {PREFIX!r} it has more than {MAX_KEY_BYTES} bytes in UTF-8")
     if any(part in {"", ".", ".."} for part in parts):
         raise ValueError(f"{key[:80]!r} is no key: it has an empty part, '.' or '..'")
-    return bare
+    return stored
 
 
 def object_key(key: str) -> str:
     """Return a key as S3 knows it: with ``books/``, however the row wrote it."""
-    return PREFIX + stored_key(key)
+    return PREFIX + stored_key(key).removeprefix(PREFIX)
 
 
 def processed_key(book_id: int, digest: str) -> str:
@@ -91,8 +99,8 @@ def matte_key(key: str) -> str:
 
 
 def cdn_url(base: str, key: str) -> str:
-    """Return the address of a picture behind the CDN whose origin is the bucket."""
-    return f"{base.rstrip('/')}/{object_key(key)}"
+    """Return the address of a picture behind the CDN whose origin is the bucket, percent-encoded (RFC 3986 2.1)."""
+    return f"{base.rstrip('/')}/{quote(object_key(key), safe='/')}"
 
 
 def image_type_of(head: bytes) -> str | None:
@@ -129,11 +137,12 @@ class ObjectHead:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What was read of an object: bytes, the first of them, SHA-256 in hex."""
+    """What was read of an object: bytes, the first of them, SHA-256 in hex, and the version that was read."""
 
     size: int
     head: bytes
     sha256: str
+    version: str
 
 
 class Storage:
@@ -189,26 +198,27 @@ class Storage:
         answer = self._call("head_object", key, Key=object_key(key))
         return ObjectHead(int(answer["ContentLength"]), str(answer.get("ContentType", "")), answer["ETag"].strip('"'))
 
-    def download(self, key: str, *, max_bytes: int = MAX_UPLOAD_BYTES) -> bytes:
-        """Return an object's bytes.
+    def download(self, key: str, *, version: str | None = None, max_bytes: int = MAX_UPLOAD_BYTES) -> bytes:
+        """Return an object's bytes, of the version that is named or else of the newest.
 
         Raises
         ------
         ObjectMissingError, StorageError
-            As `head`.
+            As `head`; missing, too, where that version was deleted for good.
         ObjectTooLargeError
             It has more than `max_bytes`; no more than that is read, whatever S3 says the length is.
         """
-        return b"".join(self._chunks(key, max_bytes))
+        return b"".join(self._chunks(self._open(key, version), key, max_bytes))
 
     def fingerprint(self, key: str, *, max_bytes: int = MAX_UPLOAD_BYTES) -> Fingerprint:
         """Read an object once, keeping only its first bytes, its length and its SHA-256; raises as `download`."""
         digest, head, size = hashlib.sha256(), b"", 0
-        for chunk in self._chunks(key, max_bytes):
+        opened = self._open(key)
+        for chunk in self._chunks(opened, key, max_bytes):
             digest.update(chunk)
             head = head or chunk[:HEAD_BYTES]
             size += len(chunk)
-        return Fingerprint(size, head, digest.hexdigest())
+        return Fingerprint(size, head, digest.hexdigest(), opened.get("VersionId", UNVERSIONED))
 
     def upload(self, key: str, body: bytes, content_type: str) -> bool:
         """Put an object, unless the same bytes are there already.
@@ -262,10 +272,13 @@ class Storage:
         except BotoCoreError as error:
             raise StorageError(f"{operation} on s3://{self.bucket}/{object_key(key)}: {error}") from error
 
-    def _chunks(self, key: str, max_bytes: int) -> Iterator[bytes]:
+    def _open(self, key: str, version: str | None = None) -> Any:
+        versioned = {} if version in {None, UNVERSIONED} else {"VersionId": version}
+        return self._call("get_object", key, Key=object_key(key), **versioned)
+
+    def _chunks(self, answer: Any, key: str, max_bytes: int) -> Iterator[bytes]:
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  loaded with the client already
 
-        answer = self._call("get_object", key, Key=object_key(key))
         size = 0
         try:
             for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):

@@ -4,8 +4,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 ACTIVE_STATES = ("pending", "processing")
+"""States of which a photograph has one job at most."""
 
 metadata = sa.MetaData()
+
+job_numbers = sa.Sequence("image_job_numbers", metadata=metadata, data_type=sa.BigInteger)
+"""Orders acceptances, choices and messages; a clock would not, because two functions have two."""
 
 books = sa.Table(
     "books",
@@ -28,7 +32,10 @@ book_images = sa.Table(
     sa.Column("is_primary", sa.Boolean),
     sa.Column("is_background_processed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("caption", sa.Text),
+    # S3's version of the object that was checked: NULL where nobody did, "null" in a bucket that keeps no versions.
+    sa.Column("s3_version", sa.String(1024)),
     sa.Index("ix_book_images_book_id_content_hash", "book_id", "content_hash"),
+    sa.Index("ix_book_images_s3_key", "s3_key"),
 )
 
 image_processing_jobs = sa.Table(
@@ -50,6 +57,11 @@ image_processing_jobs = sa.Table(
     sa.Column("lease_expires_at", sa.DateTime(timezone=True)),
     sa.Column("sent_at", sa.DateTime(timezone=True)),
     sa.Column("result", JSONB),
+    sa.Column("requested_image_id", sa.Integer, sa.ForeignKey("book_images.id", ondelete="SET NULL")),
+    sa.Column("accepted_number", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("message_number", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("redrives", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("send_after", sa.DateTime(timezone=True)),
 )
 
 active_job_index = sa.Index(
@@ -61,6 +73,29 @@ active_job_index = sa.Index(
 )
 sa.Index("ix_image_processing_jobs_source_image_id", image_processing_jobs.c.source_image_id)
 sa.Index("ix_image_processing_jobs_processed_image_id", image_processing_jobs.c.processed_image_id)
+sa.Index("ix_image_processing_jobs_requested_image_id", image_processing_jobs.c.requested_image_id)
+sa.Index(
+    "ix_image_processing_jobs_unfinished",
+    image_processing_jobs.c.status,
+    image_processing_jobs.c.created_at,
+    postgresql_where=sa.text("status NOT IN ('completed', 'failed')"),
+)
+
+book_choices = sa.Table(
+    "book_choices",
+    metadata,
+    sa.Column("book_id", sa.Integer, sa.ForeignKey("books.id", ondelete="CASCADE"), primary_key=True),
+    # The number of the last time that somebody chose the book's primary or its order.
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
+sweeps = sa.Table(
+    "sweeps",
+    metadata,
+    sa.Column("name", sa.String(50), primary_key=True),
+    sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("left_undone", sa.Integer, nullable=False),
+)
 
 image_uploads = sa.Table(
     "image_uploads",
@@ -74,4 +109,27 @@ image_uploads = sa.Table(
     sa.Column("image_type", sa.String(50)),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("ix_image_uploads_book_id", "book_id"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    # SHA-256 in hex. Names are for people and may stand twice: while a caller changes its key it has two.
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Column("last_used_on", sa.Date),
+)
+
+idempotent_requests = sa.Table(
+    "idempotent_requests",
+    metadata,
+    # SHA-256 in hex of the caller's key's digest, the path and the Idempotency-Key.
+    sa.Column("scope", sa.String(64), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("status", sa.SmallInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("answered_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("ix_idempotent_requests_answered_at", "answered_at"),
 )

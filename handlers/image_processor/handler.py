@@ -1,22 +1,20 @@
 """Lambda's edge of the image worker: SQS messages in, batch item failures out. The work is in `job.py`."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.common import clock, jobs, settings
-from handlers.common.database import Database
-from handlers.common.storage import Storage
+from handlers.common import clock, jobs, services, settings
+from handlers.common.entry import entry, logger
+from handlers.common.queues import NUMBER, REDRIVES, count_of
 from handlers.image_processor import cutout, job, memory, models
 
-logger = Logger()
 LEASE_MARGIN = timedelta(seconds=15)
 """Between the end of the function's time and that of its lease: a killed process may still have a statement on its way.
 The message stays invisible for six timeouts, so that the lease always ends first."""
@@ -40,20 +38,32 @@ def network() -> cutout.Network:
 @cache
 def worker() -> job.Worker:
     """Connect the job to this deployment, once a process."""
-    pictures = settings.ImageSettings.from_environment()
     return job.Worker(
-        database=Database(settings.DatabaseSettings.from_environment()),
-        images=Storage(pictures.bucket),
+        database=services.database(),
+        images=services.pictures(),
         network=network,
         model=models.load(settings.required("MODEL_NAME")),
         now=clock.now,
-        cdn_url=pictures.cdn_url,
+        cdn_url=settings.ImageSettings.from_environment().cdn_url,
+        max_attempts=max_receives(),
     )
 
 
 def max_receives() -> int:
     """After how many receives the queue moves a message to its dead-letter queue, as the program declares it."""
     return int(settings.optional("BMX_MAX_RECEIVES") or jobs.MAX_ATTEMPTS)
+
+
+def message_of(record: SQSRecord) -> jobs.Message:
+    """Read what a message says of its own sending; 0 for an attribute that is not there or is no number."""
+
+    def number(name: str) -> int:
+        attribute = record.message_attributes[name]  # None where there is none
+        return count_of(attribute.string_value if attribute else None)
+
+    sent = record.attributes.sent_timestamp
+    sent_at = datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else None
+    return jobs.Message(number=number(NUMBER), redrives=number(REDRIVES), sent_at=sent_at)
 
 
 def handle_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
@@ -67,10 +77,11 @@ def handle_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
         It is no message of this flow; it ends in the dead-letter queue, where an operator sees it.
     """
     job_id = UUID(record.json_body["job_id"])
-    logger.append_keys(job_id=str(job_id))
+    logger().append_keys(job_id=str(job_id))
     verdict = job.process(
         worker(),
         job_id,
+        message_of(record),
         lease=timedelta(milliseconds=lambda_context.get_remaining_time_in_millis()) + LEASE_MARGIN,
         last_receive=int(record.attributes.approximate_receive_count) >= max_receives(),
     )
@@ -78,17 +89,9 @@ def handle_record(record: SQSRecord, lambda_context: LambdaContext) -> None:
         raise GivenBackError(f"image job {job_id} is given back")
 
 
-@logger.inject_lambda_context(clear_state=True)
+@entry()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer ``{"version": true}`` without work, or do the jobs of an SQS batch.
-
-    Returns
-    -------
-    dict
-        The version, or ``{"batchItemFailures": [...]}`` with the messages that are given back.
-    """
-    if event.get("version"):
-        return {"version": settings.Deployment.from_environment().version}
+    """Do the jobs of an SQS batch; answers ``{"batchItemFailures": [...]}``, the messages that are given back."""
     return dict(
         process_partial_response(event=event, record_handler=handle_record, processor=processor, context=context)
     )

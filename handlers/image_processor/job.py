@@ -1,24 +1,24 @@
 """One image job from claim to commit; knows S3's keys and the tables, and nothing of SQS or Lambda.
 
-`claim -> choose source -> download -> cut out -> upload -> commit`. It can be run any number of times, at once or after
+`claim -> download -> cut out -> upload -> commit`. It can be run any number of times, at once or after
 a crash: the lease lets one worker through, and the same photograph always gives objects of the same name.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from handlers.common import jobs, storage
-from handlers.common.database import Database
-from handlers.common.image_constants import SOURCE_PRIORITY
-from handlers.common.order import display_order
+from handlers.common.database import Database, DatabaseUnavailableError
+from handlers.common.secrets import SecretError
 from handlers.common.tables import book_images
 from handlers.image_processor import cutout, memory
 from handlers.image_processor.models import Model
@@ -32,19 +32,37 @@ KEY_DIGITS = 32
 Verdict = Literal["acknowledge", "give_back"]
 """What the edge does with the message: take it off the queue, or let it come again."""
 
+UNUSUAL = {"superseded": logging.WARNING, "stale": logging.WARNING, "spent": logging.WARNING}
+"""Outcomes of a claim that an operator may want to find in the log."""
+
+
+# What callers are told of an error. Its own words name accounts, roles, buckets and hosts: they stay in the log.
+TOLD: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((storage.StorageError,), "the pictures' storage refused or did not answer"),
+    ((DatabaseUnavailableError, SQLAlchemyError, SecretError), "the database refused or did not answer"),
+    ((MemoryError,), "the worker ran out of memory"),
+    ((Exception,), "the worker met an error that nobody foresaw"),
+)
+
 
 class NoSourceError(cutout.PermanentError):
-    """There is no photograph to work on: deleted, or its object is gone."""
+    """There is no photograph to work on: deleted, its object gone or replaced."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The photograph that a job works on: a row of ``book_images``."""
+    """The photograph that a job works on: a row of ``book_images``.
+
+    `version` and `sha256` are those of the object that was checked when it became a picture; the version is ``None`` in
+    rows of the system before this one, of whose objects nothing was checked.
+    """
 
     id: int
     s3_key: str
     original_filename: str | None
     image_type: str | None
+    version: str | None
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,8 @@ class Worker:
     cdn_url : str, optional
         Where the bucket is shown to the world.
     limits : cutout.Limits
+    max_attempts : int
+        How often a job may be begun: the receives of its queue.
     """
 
     database: Database
@@ -73,15 +93,18 @@ class Worker:
     now: Callable[[], datetime]
     cdn_url: str | None = None
     limits: cutout.Limits = cutout.LIMITS
+    max_attempts: int = jobs.MAX_ATTEMPTS
 
 
-def process(worker: Worker, job_id: UUID, *, lease: timedelta, last_receive: bool) -> Verdict:
+def process(worker: Worker, job_id: UUID, message: jobs.Message, *, lease: timedelta, last_receive: bool) -> Verdict:
     """Do a job, or find out why it is not to be done, and say what becomes of its message.
 
     Parameters
     ----------
     worker : Worker
     job_id : UUID
+    message : jobs.Message
+        What was received: only the job's current message is work.
     lease : timedelta
         How long nobody else may touch the job: as long as this process can live, and shorter than the time until the
         message becomes visible again.
@@ -99,30 +122,34 @@ def process(worker: Worker, job_id: UUID, *, lease: timedelta, last_receive: boo
     ends by itself.
     """
     with worker.database.begin() as connection:
-        claim = jobs.claim(connection, job_id, now=worker.now(), lease=lease)
-    if claim.outcome == "superseded":
-        log.warning(
-            "image job %s was sent back, but a newer job of its photograph is at work; its message is acknowledged",
-            job_id,
-        )
-        return "acknowledge"
+        claim = jobs.claim(connection, job_id, message, now=worker.now(), lease=lease, max_attempts=worker.max_attempts)
     if claim.job is None or claim.outcome != "claimed":
-        log.info("image job %s is not ours: %s", job_id, claim.outcome)
-        return "give_back" if claim.outcome == "busy" else "acknowledge"
+        log.log(UNUSUAL.get(claim.outcome, logging.INFO), "image job %s is not ours: %s", job_id, claim.outcome)
+        return "give_back" if claim.outcome in {"busy", "spent"} else "acknowledge"
     job = claim.job
     try:
         _work(worker, job)
     except cutout.PermanentError as error:
-        log.warning("image job %s failed: %s", job_id, error)
+        # With its cause: it may be S3's, of which the caller hears nothing.
+        log.warning("image job %s failed: %s", job_id, error, exc_info=error)
         return _leave(worker, jobs.fail, job, str(error), "acknowledge")
+    except jobs.SourceDeletedError:
+        return _leave(worker, jobs.fail, job, jobs.DELETED, "acknowledge")
     except jobs.LeaseLostError:
-        log.exception("image job %s was taken over; nothing of it is written here", job_id)
+        log.exception("image job %s was taken over or ended; nothing of it is written here", job_id)
         return "give_back"
     except Exception as error:  # the boundary: whatever it was, the job must not stay in `processing`
         log.exception("image job %s is given back", job_id)
-        leave = jobs.permanently_fail if last_receive else jobs.release
-        return _leave(worker, leave, job, f"{type(error).__name__}: {error}", "give_back")
+        last = last_receive or job.attempt_count >= worker.max_attempts
+        leave = jobs.permanently_fail if last else jobs.release
+        return _leave(worker, leave, job, told(error), "give_back")
     return "acknowledge"
+
+
+def told(error: Exception) -> str:
+    """Word an error for callers; the log of the worker has the rest under the job's id."""
+    words = next(words for kinds, words in TOLD if isinstance(error, kinds))
+    return f"{words}; the worker's log says more under this job's id"
 
 
 def _leave(worker: Worker, leave: Callable[..., jobs.Job], job: jobs.Job, reason: str, verdict: Verdict) -> Verdict:
@@ -137,14 +164,15 @@ def _leave(worker: Worker, leave: Callable[..., jobs.Job], job: jobs.Job, reason
 
 def _work(worker: Worker, job: jobs.Job) -> None:
     watch = cutout.Stopwatch()
-    with watch.stage("choose"), worker.database.begin() as connection:
-        source = choose_source(_photographs(connection, job.book_id), job.source_image_id)
     with watch.stage("download"):
+        source = _source(worker, job)
         photograph = _download(worker, source)
     with watch.stage("load_network"):
         network = worker.network()
     made = cutout.cut_out(photograph, network, worker.limits)
     source_sha256 = hashlib.sha256(photograph).hexdigest()
+    if source.version is not None and source.sha256 != source_sha256:
+        raise NoSourceError("the photograph's file was replaced after it was checked; upload it again")
     key = storage.processed_key(job.book_id, output_id(source_sha256, worker.model, worker.limits))
     with watch.stage("upload"):
         worker.images.upload(storage.matte_key(key), made.matte, "image/png")
@@ -152,7 +180,6 @@ def _work(worker: Worker, job: jobs.Job) -> None:
         worker.images.upload(key, made.picture, "image/png")
     processed = jobs.ProcessedImage(
         s3_key=key,
-        source_image_id=source.id,
         content_hash=hashlib.sha256(made.picture).hexdigest(),
         cloudfront_url=storage.cdn_url(worker.cdn_url, key) if worker.cdn_url else None,
         original_filename=source.original_filename,
@@ -165,53 +192,25 @@ def _work(worker: Worker, job: jobs.Job) -> None:
         )
 
 
-def _photographs(connection: sa.Connection, book_id: int) -> Sequence[sa.Row[Any]]:
-    """A book's unprocessed pictures in their order."""
-    query = sa.select(book_images).where(
-        book_images.c.book_id == book_id, book_images.c.is_background_processed.is_(False)
-    )
-    return connection.execute(query.order_by(*display_order())).all()
-
-
-def choose_source(photographs: Sequence[sa.Row[Any]], asked_for: int | None) -> Source:
-    """Pick the photograph to work on: by type in `SOURCE_PRIORITY`, then the primary, then the one asked for.
-
-    Parameters
-    ----------
-    photographs
-        Rows of ``book_images`` that are no processed pictures, in the book's order; of several of a type the first
-        is taken.
-    asked_for : int or None
-        The id in the job's row; None when that photograph was deleted.
-
-    Raises
-    ------
-    NoSourceError
-        None of these is there.
-    """
-    ranked: list[Callable[[sa.Row[Any]], bool]] = [
-        *(lambda row, kind=kind: row.image_type == kind for kind in SOURCE_PRIORITY),  # type: ignore[misc]
-        lambda row: bool(row.is_primary),
-        lambda row: row.id == asked_for,
-    ]
-    for fits in ranked:
-        for row in photographs:
-            if fits(row):
-                return Source(row.id, row.s3_key, row.original_filename, row.image_type)
-    raise NoSourceError("the photograph is no longer there: it was deleted after the job was made")
+def _source(worker: Worker, job: jobs.Job) -> Source:
+    with worker.database.begin() as connection:
+        row = connection.execute(sa.select(book_images).where(book_images.c.id == job.source_image_id)).one_or_none()
+    if row is None:
+        raise NoSourceError(jobs.DELETED)
+    return Source(row.id, row.s3_key, row.original_filename, row.image_type, row.s3_version, row.content_hash)
 
 
 def _download(worker: Worker, source: Source) -> bytes:
     try:
-        return worker.images.download(source.s3_key, max_bytes=worker.limits.max_bytes)
+        return worker.images.download(source.s3_key, version=source.version, max_bytes=worker.limits.max_bytes)
     except storage.ObjectMissingError as error:
-        raise NoSourceError(f"the photograph's file is gone from the bucket: {source.s3_key}") from error
+        raise NoSourceError("the photograph's file is gone from the bucket") from error
     except storage.ObjectTooLargeError as error:
         raise cutout.TooLargeError(
             f"the file is too large: at most {worker.limits.max_bytes:,} bytes are taken"
         ) from error
     except ValueError as error:
-        raise NoSourceError(f"the photograph's key cannot be used: {error}") from error
+        raise NoSourceError("the photograph's row names a file that cannot exist") from error
 
 
 def output_id(source_sha256: str, model: Model, limits: cutout.Limits) -> str:

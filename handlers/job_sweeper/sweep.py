@@ -1,86 +1,138 @@
-"""Picks up image jobs that nobody is at work on: never sent, or abandoned by a worker that died."""
+"""Picks up image jobs that nobody is at work on: never sent, abandoned by a worker that died, or without a message."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from handlers.common import dispatch, jobs
 from handlers.common.database import Database, DatabaseUnavailableError
 from handlers.common.queues import Queues
+from handlers.common.tables import sweeps
 
 log = logging.getLogger(__name__)
 
-# A sender commits and sends within a second; two minutes later it is dead.
-SEND_GRACE = timedelta(minutes=2)
-# What one run may take on; the schedule brings the next one.
+NAME = "image_jobs"
+"""This sweep's row in the table `sweeps`, where the health check looks when it ran last."""
 BATCH = 100
+"""Jobs of one transaction. A run goes on with the next batch as long as it has time."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the sweeper must know of the flow: how often a message is delivered, and how long its queue keeps one."""
+
+    max_attempts: int
+    retention: timedelta
 
 
 @dataclass
 class Sweep:
-    """What one run did, by job id."""
+    """What one run did, by job id; `errors` holds those that are left for the next one, with the kind of error."""
 
     sent: list[str] = field(default_factory=list)
     freed: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+    out_of_time: bool = False
 
 
-def sweep(database: Database, queues: Queues, queue_name: str, *, now: datetime, limit: int = BATCH) -> Sweep:
-    """Free expired leases, then send every job that waits for its message.
+def sweep(
+    database: Database,
+    queues: Queues,
+    queue_name: str,
+    rules: Rules,
+    *,
+    now: datetime,
+    has_time: Callable[[], bool] = lambda: True,
+    batch: int = BATCH,
+) -> Sweep:
+    """Take expired leases off, then send every job whose message cannot arrive by itself.
 
-    One job's error is counted and does not stop the others. Two sweeps at once do no harm: freeing is one conditional
-    UPDATE, and a message sent twice meets the lease.
+    One job's error is counted and does not stop the others. Two sweeps at once do no harm: each step is one
+    conditional UPDATE, and only one of them gets to send a job.
 
     Parameters
     ----------
     database, queues, queue_name
         Where the jobs are, and where their messages go.
+    rules
+        Of the flow.
     now
-        The time that leases and graces are measured against.
-    limit
-        Most jobs of each kind to take on.
+        The time that leases and pauses are measured against.
+    has_time
+        Asked before each batch.
+    batch
+        Jobs of one transaction.
     """
-    done = Sweep()
+    run = _Run(database, queues, queue_name, rules, now, has_time, batch)
+    run.free()
+    run.send()
     with database.begin() as connection:
-        expired = jobs.expired(connection, now=now, limit=limit)
-        unsent = jobs.never_sent(connection, before=now - SEND_GRACE, limit=limit)
-    freed = _free(database, expired, now, done)
-    for job in [*freed, *unsent]:
+        statement = insert(sweeps).values(name=NAME, finished_at=now, left_undone=len(run.done.errors))
+        kept = {name: statement.excluded[name] for name in ("finished_at", "left_undone")}
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
+    return run.done
+
+
+@dataclass
+class _Run:
+    database: Database
+    queues: Queues
+    queue_name: str
+    rules: Rules
+    now: datetime
+    has_time: Callable[[], bool]
+    batch: int
+    done: Sweep = field(default_factory=Sweep)
+
+    def free(self) -> None:
+        """Take expired leases off, batch by batch."""
+        while self._has_time():
+            with self.database.begin() as connection:
+                # Those that failed in this run are found again, so that the batch must hold more than them.
+                found = jobs.expired(connection, now=self.now, limit=self.batch + len(self.done.errors))
+            expired = [job for job in found if str(job.id) not in self.done.errors]
+            if not expired:
+                return
+            for job in expired:
+                self._free(job)
+
+    def _free(self, job: jobs.Job) -> None:
         try:
-            if dispatch.send(database, queues, queue_name, job, now=now):
-                done.sent.append(str(job.id))
-            else:
-                done.errors[str(job.id)] = "not sent"
+            with self.database.begin() as connection:
+                row = jobs.free(connection, job, now=self.now, max_attempts=self.rules.max_attempts)
         except (SQLAlchemyError, DatabaseUnavailableError) as error:
-            _note(done, job, error)
-    return done
+            log.error("image job %s is left for the next sweep", job.id, exc_info=error)
+            self.done.errors[str(job.id)] = type(error).__name__
+            return
+        if row is not None:  # else a worker took it over in the meantime
+            (self.done.freed if row.status == "pending" else self.done.ended).append(str(job.id))
 
+    def send(self) -> None:
+        """Send what is to be sent, batch by batch; what SQS refuses is put off, so that no batch finds it again."""
+        while self._has_time():
+            with self.database.begin() as connection:
+                begun = jobs.begin_sending(
+                    connection,
+                    now=self.now,
+                    retention=self.rules.retention,
+                    limit=self.batch,
+                    before=self.now - jobs.SEND_GRACE,
+                )
+            if not begun:
+                return
+            sent = dispatch.send_begun(self.database, self.queues, self.queue_name, begun, now=self.now)
+            ids = {str(job.id) for job in sent}
+            self.done.sent += sorted(ids)
+            self.done.errors |= {str(job.id): "not sent" for job in begun if str(job.id) not in ids}
 
-def _free(database: Database, expired: Iterable[jobs.Job], now: datetime, done: Sweep) -> list[jobs.Job]:
-    freed = []
-    for job in expired:
-        try:
-            with database.begin() as connection:
-                row = jobs.free(connection, job, now=now)
-        except (SQLAlchemyError, DatabaseUnavailableError) as error:
-            _note(done, job, error)
-            continue
-        if row is None:
-            continue  # a worker took it over in the meantime
-        if row.status == "pending":
-            done.freed.append(str(job.id))
-            freed.append(row)
-        else:
-            done.ended.append(str(job.id))
-    return freed
-
-
-def _note(done: Sweep, job: jobs.Job, error: Exception) -> None:
-    log.error("image job %s is left for the next sweep", job.id, exc_info=error)
-    done.errors[str(job.id)] = type(error).__name__
+    def _has_time(self) -> bool:
+        has = self.has_time()
+        self.done.out_of_time |= not has
+        return has

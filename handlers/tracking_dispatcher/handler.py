@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
+import logging
 from typing import Any
 
-from handlers.common import logs
-from handlers.common.database import Database
-from handlers.common.queues import Queues
-from handlers.common.settings import DatabaseSettings, queue_variable, required
-from handlers.common.version import version_answer
+from handlers.common import services
+from handlers.common.entry import entry
+from handlers.common.settings import queue_variable, required
 from handlers.tracking_dispatcher.dispatch import dispatch
 
-logger = logs.configure()
+log = logging.getLogger(__name__)
 
 
-@cache
-def _parts() -> tuple[Database, Queues]:
-    return Database(DatabaseSettings.from_environment()), Queues()
-
-
-@logger.inject_lambda_context
+@entry()
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Send one message a book; answers how many."""
-    if answer := version_answer(event):
-        return dict(answer)
-    database, queues = _parts()
-    sent = dispatch(database, queues, required(queue_variable("tracking")))
-    logger.info("dispatched", extra={"books": sent})
+    sent = dispatch(services.database(), services.queues(), required(queue_variable("tracking")))
+    log.info("dispatched", extra={"books": sent})
     return {"books": sent}

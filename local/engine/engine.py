@@ -32,6 +32,9 @@ from local.engine.urns import ROOT_STACK_TYPE
 from local.engine.values import mask
 
 _GRACE: Final = 5.0
+"""Seconds that a program has to exit once its deployment was stopped; then it is killed."""
+_SLOW_EXIT: Final = 10.0
+"""Seconds after which a person is told that the deployment is done and its program is still running."""
 _POLL: Final = 0.005
 
 
@@ -266,9 +269,9 @@ class Engine:
                 deployment.executor.drain()
                 ctx.callbacks.close()
                 monitor.finished.set()
-                stopped = deployment.executor.stopped
+                self._wait_for_exit(deployment, program)
                 code = program.end(grace=_GRACE)
-                if not stopped and code != 0:
+                if not deployment.executor.stopped and code != 0:
                     self._program_failed(deployment, program, code)
                 deployment.record_outputs()
         finally:
@@ -279,6 +282,18 @@ class Engine:
         while not monitor.registered.wait(_POLL):
             if deployment.executor.stopped or program.poll() is not None:
                 return
+
+    def _wait_for_exit(self, deployment: Deployment, program: ProgramRun) -> None:
+        """Wait until the program has exited or the deployment is stopped.
+
+        The CLI waits for its language host for as long as that takes, so a slow exit is no failure.
+        """
+        slow_at = time.monotonic() + _SLOW_EXIT
+        told = False
+        while program.wait(_POLL) is None and not deployment.executor.stopped:
+            if not told and time.monotonic() >= slow_at:
+                told = True
+                deployment.ctx.diagnostics.info("", "every resource is done; waiting for the program to exit")
 
     def _program_failed(self, deployment: Deployment, program: ProgramRun, code: int) -> None:
         if not deployment.ctx.diagnostics.failed:

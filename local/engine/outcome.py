@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.credential import names_a_credential
 from local.engine import urns
 from local.engine.diagnostics import Severity
 from local.engine.diffing import PropertyDiff
@@ -196,5 +198,23 @@ def count(steps: Sequence[StepRecord]) -> dict[str, int]:
 
 
 def masked_config(config: Mapping[str, str], secret_keys: frozenset[str]) -> dict[str, str]:
-    """Give the configuration with its secrets masked."""
-    return {key: MASKED if key in secret_keys else value for key, value in sorted(config.items())}
+    """Give the configuration with its secrets masked, and whatever else looks like a credential."""
+    masked = {key for key, value in config.items() if key in secret_keys or _looks_secret(key, value)}
+    return {key: MASKED if key in masked else value for key, value in sorted(config.items())}
+
+
+def _looks_secret(key: str, value: str) -> bool:
+    """Look into a value that is an object, as far as it has names."""
+    if names_a_credential(key):
+        return True
+    try:
+        held = json.loads(value)
+    except ValueError:
+        return False
+    return _holds_a_credential(held)
+
+
+def _holds_a_credential(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(names_a_credential(name) or _holds_a_credential(each) for name, each in value.items())
+    return isinstance(value, list) and any(_holds_a_credential(each) for each in value)

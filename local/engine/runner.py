@@ -69,6 +69,13 @@ class ProgramRun:
         """Give the exit code, or None while it runs."""
         return self._process.poll()
 
+    def wait(self, seconds: float) -> int | None:
+        """Wait at most ``seconds`` for the process to end; give its exit code, or None while it runs."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def last_words(self) -> str:
         """Give the last lines of its standard error."""
         for reader in self._readers:
@@ -76,10 +83,10 @@ class ProgramRun:
         return "\n".join(self._errors[-_LAST_LINES:])
 
     def end(self, grace: float) -> int:
-        """Wait for the process, at most ``grace`` seconds, then kill it; give the exit code."""
-        try:
-            code = self._process.wait(grace)
-        except subprocess.TimeoutExpired:
+        """Wait for the process, at most ``grace`` seconds, then kill it and say so; give the exit code."""
+        code = self.wait(grace)
+        if code is None:
+            self._diagnostics.info("", f"the program did not exit within {grace:g} s of being stopped and was killed")
             self._process.kill()
             code = self._process.wait()
         for reader in self._readers:

@@ -276,7 +276,6 @@ class Stage(Driver):
         "stageVariables": Property("string_map"),
     }
     outputs = frozenset({"arn", "executionArn", "invokeUrl", "tagsAll"})
-    identity = ("apiId", "name")
     autoname = ("name", 128)
     taggable = True
 

@@ -13,8 +13,8 @@ from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
-    "Alarms on one metric at or above a threshold, missing data not breaching or ignored, are evaluated each minute; "
-    "any other keeps its state, and the log names it.",
+    "Alarms on one metric at or above a threshold, or below it, are evaluated each minute where `treatMissingData` is "
+    "breaching, notBreaching or ignore; any other keeps its state, and the log names it.",
     "Metrics of SQS and Lambda are written; any other only exists where something puts it.",
     "Metric math, anomaly detection and composite alarms are refused by name.",
 )
@@ -82,7 +82,6 @@ class MetricAlarm(Driver):
         "unit": Property(),
     }
     outputs = frozenset({"arn", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 255)
     taggable = True
 
@@ -167,7 +166,6 @@ class Dashboard(Driver):
         "dashboardName": Property(required=True, replaces=True, longest=255, pattern=r"[A-Za-z0-9_-]+"),
     }
     outputs = frozenset({"dashboardArn"})
-    identity = ("dashboardName",)
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Refuse a body of more widgets than a dashboard takes.

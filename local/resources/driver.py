@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,10 +33,14 @@ from local.resources.schema import (
 from local.resources.values import Values, contains_unknown
 from local.wire import UNKNOWN
 
+PATIENCE: Final = 5.0  # seconds for which a deletion is repeated while something else uses the resource
+_PAUSE: Final = 0.2
 _MAX_TAGS: Final = 50  # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 _MAX_TAG_KEY: Final = 128
 _MAX_TAG_VALUE: Final = 256
 
+# Among the inputs, the names of those that were generated; the engine keeps the list and shows it to nobody.
+DEFAULTS: Final = "__defaults"
 TAGS: Final[Table] = {"tags": Property("string_map")}
 REGION: Final[Table] = {"region": Property(computed=True, replaces=True)}
 
@@ -112,10 +117,11 @@ class Driver:
         Names that only the cloud computes.
     derived
         Outputs that an update in place may change, each with the inputs whose change does it.
-    identity
-        Inputs that AWS keeps unique: replaced with the same ones, the old resource has to go first.
+    deletes_first
+        Whether every replacement deletes the old resource first (pulumi-aws, provider/resource_overrides.go).
     autoname
-        The input that gets a name made from the resource's name when left out, and its greatest length.
+        The input that gets a name made from the resource's name when left out, and its greatest length. Where the
+        program gives that name itself, every replacement deletes the old resource first.
     """
 
     type_name: ClassVar[str]
@@ -123,7 +129,7 @@ class Driver:
     properties: ClassVar[Table]
     outputs: ClassVar[frozenset[str]] = frozenset()
     derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    identity: ClassVar[tuple[str, ...]] = ()
+    deletes_first: ClassVar[bool] = False
     autoname: ClassVar[tuple[str, int] | None] = None
     taggable: ClassVar[bool] = False
 
@@ -192,17 +198,27 @@ class Driver:
         """Return the inputs with defaults and generated name, and why they are refused, if they are."""
         inputs = with_defaults(self.table, new)
         if self.autoname and self.autoname[0] not in inputs:
-            key, longest = self.autoname
-            inputs[key] = old.get(key) or proposed or f"{name[: longest - 8]}-{secrets.token_hex(4)[:7]}"
-        found = list(failures(self.table, inputs, known_to=f"{self.type_name} ({type(self).__module__})"))
+            key = self.autoname[0]
+            # A name that the program gave once is not kept for it once it gives none.
+            kept = old.get(key) if key in old.get(DEFAULTS, ()) else None
+            inputs[key] = kept or self.generated(name, proposed, inputs)
+            inputs[DEFAULTS] = [key]
+        given = {key: value for key, value in inputs.items() if key != DEFAULTS}
+        found = list(failures(self.table, given, known_to=f"{self.type_name} ({type(self).__module__})"))
         region = inputs.get("region")
         if isinstance(region, str) and region != aws.region:
             found.append(Failure("region", f"this provider is configured for {aws.region}, and {region} was given"))
         found.extend(_tag_failures(inputs.get("tags")))
         if not found:
-            known = {key: value for key, value in inputs.items() if not contains_unknown(value)}
-            found.extend(self.validate(known, frozenset(inputs)))
+            known = {key: value for key, value in given.items() if not contains_unknown(value)}
+            found.extend(self.validate(known, frozenset(given)))
         return inputs, found
+
+    def generated(self, name: str, proposed: str | None, inputs: Values) -> str:
+        """Make a name from the resource's (pulumi-terraform-bridge, pkg/tfbridge/names.go)."""
+        del inputs
+        longest = self.autoname[1] if self.autoname else 0
+        return proposed or f"{name[: longest - 8]}-{secrets.token_hex(4)[:7]}"
 
     def diff(self, aws: Aws, state: Values, new: Values, ignored: Sequence[str] = ()) -> list[Difference]:
         """Compare the state with new inputs, leaving out the ignored property paths."""
@@ -257,7 +273,8 @@ class Driver:
         """Return the inputs that belong to a state: those that were given, or in an import all that are set."""
         table = self.table
         if old:
-            return {key: state.get(key) for key in old if key in table and state.get(key) is not None}
+            made = {DEFAULTS: old[DEFAULTS]} if DEFAULTS in old else {}
+            return made | {key: state.get(key) for key in old if key in table and state.get(key) is not None}
         return {key: value for key, value in state.items() if key in table and key != "region" and not empty(value)}
 
     @property
@@ -271,14 +288,21 @@ class Driver:
         fixed = {key for key, spec in self.table.items() if spec.replaces}
         return frozenset(fixed | (self.outputs - self.derived.keys() - {"tagsAll"}))
 
-    def replaced_in_place(self, state: Values, new: Values) -> bool:
-        """Whether a replacement collides with the old resource, so that this has to be deleted first."""
-        return bool(self.identity) and all(same(Property(), state.get(key), new.get(key)) for key in self.identity)
+    def before(self, new: Values) -> bool:
+        """Whether a replacement deletes the old resource first, as pulumi-terraform-bridge answers it.
+
+        That is so wherever the program names the resource itself, whatever else changed (pkg/tfbridge/schema.go,
+        nameRequiresDeleteBeforeReplace); a `delete_before_replace` that the program gives wins over it.
+        """
+        return self.deletes_first or (
+            self.autoname is not None and self.autoname[0] in new and self.autoname[0] not in new.get(DEFAULTS, ())
+        )
 
     def tagged(self, aws: Aws, inputs: Values) -> Values:
         """Return the inputs with `tagsAll`: the provider's default tags and the resource's own above them."""
+        inputs = {key: value for key, value in inputs.items() if key != DEFAULTS}
         if not self.taggable:
-            return dict(inputs)
+            return inputs
         tags = inputs.get("tags", {})
         return {**inputs, "tagsAll": UNKNOWN if tags is UNKNOWN else {**aws.default_tags, **tags}}
 
@@ -305,6 +329,23 @@ def _tag_failures(tags: Any) -> Iterator[Failure]:
 def gone(error: ClientError, *codes: str) -> bool:
     """Whether an error says that the resource does not exist, by one of AWS's codes for that."""
     return str(error.response.get("Error", {}).get("Code", "")) in codes
+
+
+def repeated(call: Callable[[], object], *codes: str) -> None:
+    """Call until it is not refused with one of the codes, or for `PATIENCE` seconds.
+
+    The provider repeats such a deletion for 3 to 15 minutes, because on AWS the last user of a resource lets go late.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            call()
+        except ClientError as error:
+            if not gone(error, *codes) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def pairs(tags: Mapping[str, str], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:

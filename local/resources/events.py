@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
-from local.resources.driver import Aws, Driver, gone, pairs, sync_tags, unpaired
+from local.resources.driver import Aws, Driver, gone, pairs, repeated, sync_tags, unpaired
 from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
@@ -40,7 +40,6 @@ class EventRule(Driver):
         ),
     }
     outputs = frozenset({"arn", "tagsAll"})
-    identity = ("name", "eventBusName")
     autoname = ("name", 64)
     taggable = True
 
@@ -103,7 +102,8 @@ class EventRule(Driver):
         """DeleteRule; EventBridge refuses while the rule has targets."""
         bus, name = _bus_and_rule(identifier)
         try:
-            aws.client("events").delete_rule(Name=name, EventBusName=bus)
+            client = aws.client("events")
+            repeated(lambda: client.delete_rule(Name=name, EventBusName=bus), "ValidationException")
         except ClientError as error:
             if not gone(error, *_MISSING):
                 raise
@@ -151,7 +151,6 @@ class EventTarget(Driver):
         "rule": Property(required=True, replaces=True),
         "targetId": Property(computed=True, replaces=True, longest=64, pattern=r"[0-9A-Za-z._-]+"),
     }
-    identity = ("rule", "targetId", "eventBusName")
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Hold the constant input to JSON, as EventBridge does."""

@@ -74,7 +74,6 @@ class Role(Driver):
         "permissionsBoundary": Property(),
     }
     outputs = frozenset({"arn", "createDate", "uniqueId", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 64)
     taggable = True
 
@@ -169,7 +168,6 @@ class Policy(Driver):
         "policy": Property("policy", required=True),
     }
     outputs = frozenset({"arn", "attachmentCount", "policyId", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 128)
     taggable = True
 
@@ -247,11 +245,11 @@ class RolePolicyAttachment(Driver):
 
     type_name = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
     source = "terraform-provider-aws internal/service/iam/role_policy_attachment.go"
+    deletes_first = True
     properties: ClassVar = {
         "policyArn": Property(required=True, replaces=True, pattern=r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+"),
         "role": Property(required=True, replaces=True),
     }
-    identity = ("role", "policyArn")
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """AttachRolePolicy, within the quota."""

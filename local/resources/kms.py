@@ -90,27 +90,34 @@ class Key(Driver):
         }
 
     def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
-        """Each property by its own call."""
+        """Each property by its own call, on an enabled key: AWS changes no disabled one (key.go, resourceKeyUpdate)."""
         client = aws.client("kms")
 
         def changed(key: str) -> bool:
             return key in new and old.get(key) != new[key]
 
-        if changed("description"):
-            client.update_key_description(KeyId=identifier, Description=new["description"])
-        if changed("isEnabled"):
-            (client.enable_key if new["isEnabled"] else client.disable_key)(KeyId=identifier)
-        if changed("policy"):
-            client.put_key_policy(KeyId=identifier, PolicyName="default", Policy=new["policy"])
+        if changed("isEnabled") and new["isEnabled"]:
+            client.enable_key(KeyId=identifier)
         if changed("enableKeyRotation"):
             rotate = client.enable_key_rotation if new["enableKeyRotation"] else client.disable_key_rotation
             rotate(KeyId=identifier)
+        if changed("description"):
+            client.update_key_description(KeyId=identifier, Description=new["description"])
+        if changed("policy"):
+            client.put_key_policy(
+                KeyId=identifier,
+                PolicyName="default",
+                Policy=new["policy"],
+                BypassPolicyLockoutSafetyCheck=new["bypassPolicyLockoutSafetyCheck"],
+            )
         sync_tags(
             old,
             new,
             lambda tags: client.tag_resource(KeyId=identifier, Tags=_tags(tags)),
             lambda keys: client.untag_resource(KeyId=identifier, TagKeys=keys),
         )
+        if changed("isEnabled") and not new["isEnabled"]:
+            client.disable_key(KeyId=identifier)
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
         """ScheduleKeyDeletion, after the window given or AWS's 30 days."""
@@ -133,7 +140,6 @@ class Alias(Driver):
     }
     outputs = frozenset({"arn", "targetKeyArn"})
     derived: ClassVar = {"targetKeyArn": ("targetKeyId",)}
-    identity = ("name",)
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Refuse the names that AWS keeps for its own keys."""

@@ -120,7 +120,6 @@ class Function(Driver):
         "sourceCodeSize": _CODE,
         "lastModified": tuple(key for key in properties if key != "name"),
     }
-    identity = ("name",)
     autoname = ("name", 64)
     taggable = True
 

@@ -58,7 +58,6 @@ class EventSourceMapping(Driver):
         "state": ("enabled",),
         "stateTransitionReason": ("enabled",),
     }
-    identity = ("eventSourceArn", "functionName")
     taggable = True
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
@@ -188,7 +187,6 @@ class Permission(Driver):
         "sourceArn": Property(replaces=True, pattern=r"arn:.+"),
         "statementId": Property(computed=True, replaces=True, longest=100, pattern=r"[A-Za-z0-9_-]+"),
     }
-    identity = ("function", "statementId")
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """AddPermission."""

@@ -54,7 +54,6 @@ class LogGroup(Driver):
         "skipDestroy": Property("boolean", default=False, written_only=True),
     }
     outputs = frozenset({"arn", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 512)
     taggable = True
 

@@ -145,7 +145,6 @@ class Instance(Driver):
         "engineVersionActual": ("engineVersion",),
         "masterUserSecrets": ("manageMasterUserPassword", "masterUserSecretKmsKeyId"),
     }
-    identity = ("identifier",)
     autoname = ("identifier", 63)
     taggable = True
 

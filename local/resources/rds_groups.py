@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
-from local.resources.driver import Aws, Driver, gone, pairs, sync_tags, unpaired
+from local.resources.driver import Aws, Driver, gone, pairs, repeated, sync_tags, unpaired
 from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
@@ -38,7 +38,6 @@ class SubnetGroup(Driver):
     }
     outputs = frozenset({"arn", "supportedNetworkTypes", "vpcId", "tagsAll"})
     derived: ClassVar = {"vpcId": ("subnetIds",), "supportedNetworkTypes": ("subnetIds",)}
-    identity = ("name",)
     autoname = ("name", 255)
     taggable = True
 
@@ -124,7 +123,6 @@ class ParameterGroup(Driver):
         "skipDestroy": Property("boolean", default=False, written_only=True),
     }
     outputs = frozenset({"arn", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 255)
     taggable = True
 
@@ -179,8 +177,12 @@ class ParameterGroup(Driver):
         """DeleteDBParameterGroup."""
         if state.get("skipDestroy"):
             return
+        client = aws.client("rds")
         try:
-            aws.client("rds").delete_db_parameter_group(DBParameterGroupName=identifier)
+            repeated(
+                lambda: client.delete_db_parameter_group(DBParameterGroupName=identifier),
+                "InvalidDBParameterGroupState",
+            )
         except ClientError as error:
             if not gone(error, *_MISSING):
                 raise

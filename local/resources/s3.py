@@ -43,7 +43,6 @@ class Bucket(Driver):
     outputs = frozenset(
         ["arn", "bucketDomainName", "bucketRegion", "bucketRegionalDomainName", "hostedZoneId", "tagsAll"]
     )
-    identity = ("bucket",)
     autoname = ("bucket", 63)
     taggable = True
 

@@ -23,7 +23,6 @@ _BUCKET: Final = {"bucket": Property(required=True, replaces=True), "expectedBuc
 class Setting(Driver):
     """One setting of a bucket: put, get, and delete."""
 
-    identity = ("bucket",)
     nothing: ClassVar[tuple[str, ...]]
 
     @abstractmethod

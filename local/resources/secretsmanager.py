@@ -36,7 +36,6 @@ class Secret(Driver):
         "recoveryWindowInDays": Property("integer", default=30, written_only=True),
     }
     outputs = frozenset({"arn", "tagsAll", "replicas"})
-    identity = ("name",)
     autoname = ("name", 512)
     taggable = True
 

@@ -42,7 +42,6 @@ class Topic(Driver):
         "policy": Property("policy", computed=True, longest=30_720),
     }
     outputs = frozenset({"arn", "owner", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 256)
     taggable = True
 
@@ -99,7 +98,6 @@ class TopicPolicy(Driver):
         "policy": Property("policy", required=True, longest=30_720),
     }
     outputs = frozenset({"owner"})
-    identity = ("arn",)
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """SetTopicAttributes."""

@@ -96,7 +96,6 @@ class Queue(Driver):
         "visibilityTimeoutSeconds": Property("integer", default=30, minimum=0, maximum=43_200),
     }
     outputs = frozenset({"arn", "url", "tagsAll"})
-    identity = ("name",)
     autoname = ("name", 80)
     taggable = True
 
@@ -231,7 +230,6 @@ class QueuePolicy(_QueueAttribute):
         "queueUrl": Property(required=True, replaces=True),
         "policy": Property("policy", required=True),
     }
-    identity = ("queueUrl",)
     attribute = "Policy"
     property = "policy"
 
@@ -245,7 +243,6 @@ class RedriveAllowPolicy(_QueueAttribute):
         "queueUrl": Property(required=True, replaces=True),
         "redriveAllowPolicy": Property("json", required=True),
     }
-    identity = ("queueUrl",)
     attribute = "RedriveAllowPolicy"
     property = "redriveAllowPolicy"
 

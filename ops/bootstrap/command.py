@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
+from ops import stack_yaml
 from ops.bootstrap.roles import ISSUER, ROLES, Mode, Role, policies, role_name, trust
 from ops.display import console_for
 from ops.errors import UserError
@@ -51,7 +50,7 @@ def plan(environment: str, repository: str, folder: Path = ROOT) -> Plan:
     if not re.fullmatch(r"[a-z][a-z0-9-]*", environment) or environment == "local" or not file.is_file():
         raise UserError(f"There is no environment {environment!r} on AWS: no {file.name} here.")
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))["config"]
+        config = stack_yaml.read(file)["config"]
         mode = config["bluemoxon:database"]["mode"]
         found = Plan(
             environment,
@@ -61,7 +60,7 @@ def plan(environment: str, repository: str, folder: Path = ROOT) -> Plan:
             mode,
             tuple(str(account) for account in config["aws:allowedAccountIds"]),
         )
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(f"{file.name} does not say region, prefix, accounts and the database's mode: {error}") from None
     if mode not in get_args(Mode):
         raise UserError(f"{file.name}: the database's mode is {mode!r}; it is one of {', '.join(get_args(Mode))}.")

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.credential_lock import IGNORED, REFUSED
+from components.credential import CLUSTER, INSTANCE, OWNERSHIP, PASSWORDS
 from ops.guard.findings import ROTATION, Finding
 from ops.guard.preview import LOSSES, SECRET, UNKNOWN, Preview, State, Step
 
-INSTANCE, CLUSTER = "aws:rds/instance:Instance", "aws:rds/cluster:Cluster"
 DATABASES = frozenset({INSTANCE, CLUSTER, "aws:rds/clusterInstance:ClusterInstance"})
 SECRET_TYPE = "aws:secretsmanager/secret:Secret"  # noqa: S105
 SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105
@@ -19,9 +18,9 @@ FUNCTION, POLICIES = (
     frozenset({"aws:iam/policy:Policy", "aws:iam/rolePolicy:RolePolicy"}),
 )
 
-# A cluster's names for what an instance calls password, passwordWo, ...
-_PASSWORDS = frozenset({*IGNORED, "masterPassword", "masterPasswordWo", "masterPasswordWoVersion"})
-CREDENTIAL = frozenset({*_PASSWORDS, *REFUSED, "masterUsername"})
+# Whatever kind of database has them.
+_PASSWORDS = frozenset().union(*PASSWORDS.values())
+CREDENTIAL = _PASSWORDS.union(*OWNERSHIP.values())
 _VALUES = frozenset({"secretString", "secretBinary", "secretStringWo", "secretStringWoVersion"})
 _READ = "secretsmanager:GetSecretValue"
 
@@ -92,7 +91,7 @@ def loss(preview: Preview, state: State | None) -> Iterator[Finding]:
                 if precious
                 else "Keep it; or say why it may go: --allow protected-loss=REASON.",
             )
-        elif protected and step.changes_it | (step.op == "same") and not step.is_protected and step.op not in LOSSES:
+        elif protected and (step.changes_it or step.op == "same") and not step.is_protected and step.op not in LOSSES:
             yield Finding(
                 "database-loss" if precious else "protected-loss",
                 step.urn,

@@ -2,15 +2,10 @@
 
 from collections.abc import Iterator
 
+from components.backups import BACKUP_DAYS
+from components.credential import PASSWORDS
 from policies.model import UNKNOWN, Finding, Resource, rule
 from policies.tokens import CLUSTER, INSTANCE
-
-#: Properties that set a master password; ignored, so that an import may bring them, and set by nobody.
-PASSWORDS = {
-    INSTANCE: ("password", "passwordWo", "passwordWoVersion"),
-    CLUSTER: ("masterPassword", "masterPasswordWo", "masterPasswordWoVersion"),
-}
-BACKUP_DAYS = 7
 
 
 @rule(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from components.credential import names_a_credential
 from policies.model import UNKNOWN, Finding, Resource, Stack, rule
 from policies.tokens import FUNCTION, LOG_GROUP, PERMISSION
 
@@ -10,9 +11,6 @@ from policies.tokens import FUNCTION, LOG_GROUP, PERMISSION
 RUNTIMES = ("python3.11", "python3.12", "python3.13", "python3.14")
 
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
-_SECRET_NAME = re.compile(r"PASS(WORD|WD|PHRASE)|SECRET|TOKEN|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE)
-# A variable that says where a secret lies is what it should be.
-_SIGNPOST = re.compile(r"_(ARN|NAME|ID|URL|PREFIX|TTL|SECONDS)$", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY|\w+://[^/\s:@]+:[^/\s@]+@")
 
 
@@ -76,7 +74,7 @@ def no_secret_in_environment(resource: Resource) -> Iterator[Finding]:
     if not isinstance(variables, Mapping):
         return
     for name, value in sorted(variables.items()):
-        if _SECRET_NAME.search(name) and not _SIGNPOST.search(name):
+        if names_a_credential(name):
             yield Finding(resource, f"environment.variables.{name}", "is named like a credential")
         elif isinstance(value, str) and _SECRET_VALUE.search(value):
             yield Finding(resource, f"environment.variables.{name}", "looks like a credential")

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from components.credential import PASSWORDS
 from policies import tokens
 from policies.model import Finding, Resource, rule
-from policies.rules.database import PASSWORDS
 from policies.tokens import INSTANCE, SECRET
 
 #: Properties that an import may keep as they are until it is over; components/database.py has the same of the instance.

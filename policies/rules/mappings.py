@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
+from components.flow import VISIBILITY_FACTOR
 from policies.model import UNKNOWN, Finding, Resource, Stack, rule
 from policies.tokens import FUNCTION, MAPPING, QUEUE
 
-# "Configuring a queue to use with Lambda": six times the timeout, and the window.
-VISIBILITY_FACTOR = 6
 # What SQS and Lambda take when they are not told, seconds.
 DEFAULT_VISIBILITY = 30
 DEFAULT_TIMEOUT = 3
@@ -66,7 +65,7 @@ def within_reserved(stack: Stack) -> Iterator[Finding]:
     "mapping-visibility",
     asks="A message stays invisible six times as long as its function may take, and the batching window.",
     why="With 1.1 to 2 times the timeout, messages came back while they were still being worked on.",
-    fix="Set visibilityTimeoutSeconds to 6 x timeout + maximumBatchingWindowInSeconds or more.",
+    fix=f"Set visibilityTimeoutSeconds to {VISIBILITY_FACTOR} x timeout + maximumBatchingWindowInSeconds or more.",
 )
 def visibility(stack: Stack) -> Iterator[Finding]:
     """Report a queue whose visibility is too short for what reads it."""
@@ -78,7 +77,8 @@ def visibility(stack: Stack) -> Iterator[Finding]:
             continue
         least = VISIBILITY_FACTOR * timeout + window
         if visible < least:
-            yield Finding(queue, "visibilityTimeoutSeconds", f"is {visible}, below 6 x {timeout} + {window} = {least}")
+            sum_ = f"{VISIBILITY_FACTOR} x {timeout} + {window} = {least}"
+            yield Finding(queue, "visibilityTimeoutSeconds", f"is {visible}, below {sum_}")
 
 
 RULES = (partial_failures, maximum_concurrency, within_reserved, visibility)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from components.flow import RECEIVES
 from policies.documents import parsed, statements
 from policies.model import UNKNOWN, Finding, Resource, Stack, rule
 from policies.tokens import QUEUE, QUEUE_POLICY, REDRIVE_ALLOW
 
-# "Configuring a queue to use with Lambda".
-RECEIVES = 5
 # "Amazon SQS message quotas": what a queue keeps when it is not told.
 DEFAULT_RETENTION = 4 * 24 * 60 * 60
 

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.credential import PASSWORDS, names_a_credential
 from policies.documents import parsed
 from policies.model import Finding, Resource, rule
-from policies.tokens import CLUSTER, INSTANCE, SECRET, SECRET_VERSION
+from policies.tokens import SECRET, SECRET_VERSION
 
 # Where values are secret; marks of secrecy do not reach a pack (pulumi_policy unwraps them before it asks).
 _SECRET_PROPS = {
     SECRET_VERSION: ("secretString", "secretStringWo"),
-    INSTANCE: ("password", "passwordWo"),
-    CLUSTER: ("masterPassword", "masterPasswordWo"),
+    **{type_: tuple(name for name in names if not name.endswith("Version")) for type_, names in PASSWORDS.items()},
 }
 _PLACEHOLDER = re.compile(
     r"|not[-_ ]?used|unused|dummy|change[-_ ]?(me|it)|placeholder|example|secret|password|passw0rd|test|todo|tbd|none"
@@ -20,8 +20,6 @@ _PLACEHOLDER = re.compile(
     r"|(to[-_ ]?be[-_ ]?)?(set|replaced)",
     re.IGNORECASE,
 )
-_CREDENTIAL = re.compile(r"pass(w|phrase|code)|pwd|token|(api|access|private)_?key|^secret$|credential", re.IGNORECASE)
-_SIGNPOST = re.compile(r"_(arn|name|id|url)$", re.IGNORECASE)
 _WHY = "A pipeline passed `not-used` for months; the day it reached the database, every login failed."
 
 
@@ -67,7 +65,7 @@ def no_credential(resource: Resource) -> Iterator[Finding]:
     for name in _SECRET_PROPS[SECRET_VERSION]:
         for path, _ in _leaves(resource.get(name), name):
             field = path.rpartition(".")[2]
-            if path != name and _CREDENTIAL.search(field) and not _SIGNPOST.search(field):
+            if path != name and names_a_credential(field):
                 yield Finding(resource, path, "is a credential")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import requests
 from playwright.sync_api import expect
 
+from ops import keys
 from tests.browser.conftest import Open
 from tests.browser.visit import PATIENCE, Visit
 from tests.deployed import Deployed
@@ -31,7 +32,8 @@ def test_a_key_revoked_under_the_open_page_is_asked_for_again_and_nothing_is_los
     rows = opened.page.locator("#flows-rows tr")
     expect(rows.first).to_be_attached(timeout=PATIENCE)
     before = rows.count()
-    key = deployed.key("browser-revoked", replace=True)
+    keys.revoke(deployed.handle, "browser-revoked")
+    key = deployed.key("browser-revoked")
     expect(opened.page.locator("#key-words")).to_contain_text("no longer valid", timeout=PATIENCE)
     assert rows.count() == before
     opened.enter(key)

@@ -125,8 +125,8 @@ def test_a_dead_letter_is_shown_with_its_reason_and_its_job_completes_once_the_c
             page = api._call("GET", f"/api/v1/admin/dead-letters?flow={FLOW.key}")
             [by_api] = [each for each in page["dead_letters"] if each["job_id"] == job_id]
             for shown in (by_command, by_api):
-                assert "is not authorized to perform: s3:PutObject" in shown["reason"]
-                assert ROLE in shown["reason"]
+                assert "the pictures' storage refused" in shown["reason"]
+                assert ROLE not in shown["reason"]
                 assert shown["job_status"] == "permanently_failed"
                 assert json.loads(shown["body"])["job_id"] == job_id
                 assert (shown["redrives"], shown["flow"]) == (0, FLOW.key)

@@ -73,8 +73,9 @@ def call(
     raw: str | bytes | None = None,
     content_type: str | None = "application/json",
     query: str = "",
+    headers: dict[str, str] | None = None,
 ) -> Answer:
-    headers = {"host": "localhost"}
+    headers = {"host": "localhost", **(headers or {})}
     if key is not None:
         headers["x-api-key"] = key
     event: dict[str, Any] = {

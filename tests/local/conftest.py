@@ -17,8 +17,8 @@ from psycopg import sql
 from sqlalchemy.pool import NullPool
 
 from handlers.api.health import deep_check
-from handlers.api.parts import keys, parts
-from handlers.common import aws, registry
+from handlers.api.parts import keys, whole
+from handlers.common import aws, registry, services
 from handlers.common.database import Database
 from handlers.common.settings import DatabaseSettings
 from handlers.migrate.schema import upgrade
@@ -98,7 +98,9 @@ def empty_database(postgres: Server) -> Iterator[str]:
 def database_name(postgres: Server, migrated: str) -> str:
     with postgres.connect(migrated) as connection:
         connection.execute("SET lock_timeout = '5s'")  # a test that left a transaction open is named, not waited for
-        connection.execute("TRUNCATE books RESTART IDENTITY CASCADE")  # everything hangs on a book
+        # Nearly everything hangs on a book.
+        tables = "books, sweeps, api_keys, idempotent_requests"
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
     return migrated
 
 
@@ -194,10 +196,10 @@ def api(
         "BMX_IMAGE_PROCESSING_QUEUE_NAME": QUEUE,
     }.items():
         monkeypatch.setenv(name, value)
-    for made in (parts, keys, deep_check):
+    for made in (whole, keys, deep_check):
         made.cache_clear()
+    services.forget()
     yield database
-    if parts.cache_info().currsize:
-        parts().database.dispose()
-    for made in (parts, keys, deep_check):
+    services.forget()
+    for made in (whole, keys, deep_check):
         made.cache_clear()

@@ -45,13 +45,14 @@ def job_of(database, image):
 
 def claim(database, image):
     job = job_of(database, image)
+    message = jobs.Message(job.message_number)
     with database.begin() as connection:
-        return jobs.claim(connection, job.id, now=now(), lease=MINUTES).job
+        return jobs.claim(connection, job.id, message, now=now(), lease=MINUTES).job
 
 
 def finish(database, job, source):
     """Do what the worker does to the rows; returns the processed picture's id."""
-    picture = jobs.ProcessedImage(f"1_processed_{source}.png", source, "hash")
+    picture = jobs.ProcessedImage(f"1_processed_{source}.png", "hash")
     with database.begin() as connection:
         done = jobs.complete(connection, job, processed=picture, model_used="u2net", result={}, now=now())
     return done.processed_image_id
@@ -118,9 +119,9 @@ def test_a_processed_picture_becomes_primary_without_a_job(api, book):
     assert messages() == []
 
 
-def test_an_order_that_keeps_the_primary_queues_nothing(book):
+def test_an_order_that_keeps_the_primary_keeps_its_job_and_queues_nothing_more(api, book):
     answer = reorder(book, 1, 3, 2)
-    assert (answer.status, answer.json["job"]) == (200, None)
+    assert (answer.status, answer.json["job"]["id"]) == (202, str(job_of(api, 1).id))
     assert shown(book) == ([1, 3, 2], [1])
     assert messages() == []
 
@@ -164,6 +165,22 @@ def test_a_deleted_picture_is_gone_and_its_objects_stay(api, book):
     problem(delete(book, 2), 404)
 
 
+@pytest.mark.parametrize("primary", [1, 3])
+@pytest.mark.parametrize("deleted", [1, 2, 3])
+def test_a_deletion_leaves_no_gap_in_the_order_and_a_primary_that_is_not_first_stays_primary(
+    api, book, deleted, primary
+):
+    with api.begin() as connection:
+        connection.execute(sa.update(book_images).values(is_primary=book_images.c.id == primary))
+    delete(book, deleted)
+    with api.begin() as connection:
+        query = sa.select(book_images.c.id, book_images.c.display_order, book_images.c.is_primary)
+        left = connection.execute(query.order_by(book_images.c.display_order)).all()
+    images = [image for image in (1, 2, 3) if image != deleted]
+    assert [row[:2] for row in left] == [(image, position) for position, image in enumerate(images)]
+    assert [row.id for row in left if row.is_primary] == [images[0] if deleted == primary else primary]
+
+
 def test_the_last_picture_can_be_deleted_and_the_next_upload_is_primary(book):
     for image in (1, 2, 3):
         delete(book, image)
@@ -178,7 +195,8 @@ def test_a_waiting_job_ends_with_its_picture_and_its_message_finds_nothing_to_do
     assert (ended["status"], ended["failure_reason"]) == ("failed", "the photograph was deleted")
     assert ended["completed_at"] is not None
     with api.begin() as connection:
-        assert jobs.claim(connection, job.id, now=now(), lease=MINUTES).outcome == "finished"
+        late = jobs.claim(connection, job.id, jobs.Message(job.message_number), now=now(), lease=MINUTES)
+    assert late.outcome == "finished"
 
 
 def test_a_worker_whose_picture_is_deleted_meanwhile_writes_nothing(api, book):

@@ -1,7 +1,6 @@
 """What is decided before the routes: keys, bodies, paths; and that nothing is told that is nobody's business."""
 
 import json
-import logging
 from datetime import timedelta
 
 import boto3
@@ -124,18 +123,6 @@ def test_every_key_is_compared_whether_one_matched_before_or_not(aws_mock, monke
         compared.clear()
         known.owner(presented)
         assert len(compared) == 3
-
-
-def test_before_the_first_key_callers_get_401_and_the_log_says_how_to_add_one(aws_mock, caplog):
-    secrets = boto3.client("secretsmanager")
-    secrets.create_secret(Name="k")
-    logger = logging.getLogger("handlers")
-    logger.addHandler(caplog.handler)  # it does not propagate once the function's logger is configured
-    try:
-        assert ApiKeys("k", secrets).owner("anything") is None
-    finally:
-        logger.removeHandler(caplog.handler)
-    assert "no key has been added yet: ./bmx keys add NAME" in caplog.text
 
 
 @pytest.mark.parametrize("value", ["not json", "[]", '{"keys": []}', "{}"])

@@ -33,6 +33,8 @@ def book(api):
         ("TRACE", "/api/v1/import", "POST"),
         ("X" * 1000, "/api/v1/image-jobs", "GET"),
         ("POST", "/api/v1/openapi.json", "GET"),
+        ("GET", f"{IMAGES}/reorder", "POST"),
+        ("DELETE", f"{IMAGES}/reorder", "POST"),
     ],
     ids=lambda value: value[:30],
 )
@@ -66,6 +68,10 @@ def test_without_a_key_nobody_learns_which_methods_a_path_takes(api):
         ("after=2147483648", "query.after"),
         ("after=-1", "query.after"),
         ("after=1e3", "query.after"),
+        ("after=1_0", "query.after"),
+        ("limit=%2B5", "query.limit"),
+        ("limit=05", "query.limit"),
+        ("limit=%205", "query.limit"),
     ],
     ids=lambda value: value[:20],
 )
@@ -85,7 +91,62 @@ def test_an_id_out_of_range_is_no_server_error(api, number):
     refused(answer, answer.status)
 
 
-@pytest.mark.parametrize("character", ["\x00", "\r", "\n", "\x1b", "\x7f"])
+@pytest.mark.parametrize("number", ["+1", "1_0", "01", "%2B1", "1.0", "\uff11", " 1"])
+@pytest.mark.parametrize(("method", "path"), [("GET", f"{BOOKS}/{{}}"), ("POST", f"{BOOKS}/{{}}/images/1/primary")])
+def test_a_number_in_a_path_is_spelt_in_decimal_digits_only(book, method, path, number):
+    refused(call(method, path.format(number)), 422, "path.book_id")
+
+
+@pytest.mark.parametrize("spelling", ["{}", "urn:uuid:{}", "{{{}}}"])
+def test_a_jobs_id_is_spelt_as_a_uuid_only(api, spelling):
+    job = "c0ffee00-0000-4000-8000-000000000000"
+    assert call("GET", f"/api/v1/image-jobs/{job}").status == 404
+    given = spelling.format(job if spelling != "{}" else job.replace("-", ""))
+    refused(call("GET", f"/api/v1/image-jobs/{given}"), 422, "path.job_id")
+
+
+FLOW = {"flow": "image_processing", "ids": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        (IMAGES, {"filename": "a.jpg", "content_type": "image/jpeg", "size": True}, "body.size"),
+        (IMAGES, {"filename": "a.jpg", "content_type": "image/jpeg", "size": "10"}, "body.size"),
+        (f"{IMAGES}/reorder", {"image_ids": ["1"]}, "body.image_ids.0"),
+        (f"{IMAGES}/reorder", {"image_ids": [True]}, "body.image_ids.0"),
+        ("/api/v1/import", {"book_id": "1", "images": [{"key": "a"}]}, "body.book_id"),
+        ("/api/v1/import", {"book_id": 1, "images": [{"image_id": True}]}, "body.images.0.image_id"),
+        ("/api/v1/admin/dead-letters/redrive", FLOW | {"force": "yes"}, "body.force"),
+        ("/api/v1/admin/dead-letters/redrive", FLOW | {"dry_run": 1}, "body.dry_run"),
+        ("/api/v1/admin/dead-letters/discard", FLOW | {"dry_run": "off"}, "body.dry_run"),
+    ],
+)
+def test_a_field_is_of_the_documents_type_and_of_none_that_resembles_it(book, path, body, field):
+    refused(call("POST", path, body), 422, field)
+
+
+@pytest.mark.parametrize(
+    "title", ["\u0085", "\u200b", "\u200b \u2060", "\u2028", "a\u2029b", "\u00ad", " \u3000", "Emma\n"]
+)
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        (BOOKS, "title", {}),
+        (IMAGES, "filename", {"content_type": "image/png"}),
+        ("/api/v1/import", "title", {"images": [{"key": "a"}]}),
+    ],
+)
+def test_a_line_holds_something_that_can_be_seen_and_nothing_that_ends_it(book, path, body, field, title):
+    refused(call("POST", path, {body: title} | field), 422, f"body.{body}")
+
+
+def test_what_is_invisible_inside_a_title_is_kept(api):
+    persian = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"  # written with a zero-width non-joiner
+    assert call("POST", BOOKS, {"title": persian}).json["title"] == persian
+
+
+@pytest.mark.parametrize("character", ["\x00", "\r", "\n", "\x1b", "\x7f", "\x85", "\u2028"])
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

@@ -13,16 +13,18 @@ import requests
 import sqlalchemy as sa
 
 from handlers.api import images
-from handlers.api.parts import parts
+from handlers.api.parts import parts, whole
 from handlers.common import dispatch, jobs, storage
 from handlers.common.clock import now
-from handlers.common.queues import QueueError
+from handlers.common.jobs import SEND_GRACE
 from handlers.common.storage import MAX_UPLOAD_BYTES
 from handlers.common.tables import book_images, books, image_processing_jobs, image_uploads
-from handlers.job_sweeper.sweep import SEND_GRACE, sweep
+from handlers.job_sweeper.sweep import Rules, sweep
 from tests.local.api_caller import BUCKET, QUEUE, call
 from tests.local.api_pictures import JPEG, NEW, PNG, add, complete, messages, new_book, put, reserve
 from tests.local.test_api_edge import problem
+
+RULES = Rules(max_attempts=5, retention=timedelta(days=4))
 
 
 @pytest.fixture
@@ -216,18 +218,18 @@ def test_an_upload_of_another_book_or_none_is_not_found_and_not_taken_in(api, bo
 
 
 def test_a_queue_that_refuses_does_not_undo_the_upload_and_the_sweeper_sends_later(api, book, monkeypatch):
-    def refuse(*_):
-        raise QueueError("throttled")
+    def refuse(_, messages):
+        return {number: "throttled" for number in range(len(messages))}
 
     reservation = reserve(book)
     put(reservation)
     with monkeypatch.context() as patch:
-        patch.setattr(parts().queues, "send", refuse)
+        patch.setattr(parts().queues, "send_numbered", refuse)
         answer = complete(book, reservation["image_id"])
     assert answer.status == 202
     assert messages() == []
     job_id = answer.json["job"]["id"]
-    assert sweep(api, parts().queues, QUEUE, now=now() + SEND_GRACE).sent == [job_id]
+    assert sweep(api, parts().queues, QUEUE, RULES, now=now() + SEND_GRACE).sent == [job_id]
     assert [message["job_id"] for message in messages()] == [job_id]
 
 
@@ -242,7 +244,7 @@ def test_a_function_that_dies_between_commit_and_send_loses_no_job(api, book, mo
         complete(book, reservation["image_id"])
     assert count(api, image_processing_jobs) == 1
     assert messages() == []
-    assert len(sweep(api, parts().queues, QUEUE, now=now() + SEND_GRACE).sent) == 1
+    assert len(sweep(api, parts().queues, QUEUE, RULES, now=now() + SEND_GRACE).sent) == 1
     assert len(messages()) == 1
 
 
@@ -258,14 +260,14 @@ def test_completing_again_after_a_crash_sends_the_job_that_was_never_sent(book, 
 
 def test_the_message_is_sent_only_after_the_row_can_be_seen_by_others(api, book, monkeypatch):
     seen = []
-    send = parts().queues.send
+    send = parts().queues.send_numbered
 
-    def look(queue, body):
+    def look(queue, messages):
         with api.begin() as connection:  # another connection than the API's
-            seen.append(jobs.find(connection, body["job_id"]))
-        return send(queue, body)
+            seen.append(jobs.find(connection, messages[0].body["job_id"]))
+        return send(queue, messages)
 
-    monkeypatch.setattr(parts().queues, "send", look)
+    monkeypatch.setattr(parts().queues, "send_numbered", look)
     add(book)
     assert len(seen) == 1
     assert seen[0] is not None
@@ -274,10 +276,12 @@ def test_the_message_is_sent_only_after_the_row_can_be_seen_by_others(api, book,
 def process(database, job_id, result=None):
     """Do what the worker does to the rows."""
     with database.begin() as connection:
-        job = jobs.claim(connection, job_id, now=now(), lease=timedelta(minutes=5)).job
+        waiting = jobs.find(connection, job_id)
+        assert waiting is not None
+        message = jobs.Message(waiting.message_number)
+        job = jobs.claim(connection, job_id, message, now=now(), lease=timedelta(minutes=5)).job
         assert job is not None
-        assert job.source_image_id is not None
-        picture = jobs.ProcessedImage(storage.processed_key(job.book_id, "ab"), job.source_image_id, "hash")
+        picture = jobs.ProcessedImage(storage.processed_key(job.book_id, "ab"), "hash")
         result = {"model": "u2net", "background": "black"} if result is None else result
         return jobs.complete(connection, job, processed=picture, model_used="u2net", result=result, now=now())
 
@@ -310,7 +314,7 @@ def test_a_pictures_address_is_signed_for_a_quarter_of_an_hour_and_shows_the_byt
 
 def test_with_a_cdn_pictures_are_shown_under_its_address(api, book, monkeypatch):
     monkeypatch.setenv("BMX_IMAGES_CDN_URL", "https://cdn.example.org")
-    parts.cache_clear()
+    whole.cache_clear()
     url = add(book)["image"]["url"]
     assert url.startswith(f"https://cdn.example.org/books/{book}_")
     assert "?" not in url
@@ -318,7 +322,7 @@ def test_with_a_cdn_pictures_are_shown_under_its_address(api, book, monkeypatch)
 
 def test_rows_of_the_old_system_are_shown_with_their_own_keys(api, book, monkeypatch):
     monkeypatch.setenv("BMX_IMAGES_CDN_URL", "https://cdn.example.org")
-    parts.cache_clear()
+    whole.cache_clear()
     with api.begin() as connection:
         for key, processed in (("books/1_processed_x.png", True), ("1_x.jpg", False)):
             connection.execute(

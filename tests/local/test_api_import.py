@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+import requests
+import sqlalchemy as sa
 
 from handlers.api import imports
 from handlers.api.models import MAX_IMPORTED, Import
@@ -60,6 +62,17 @@ def test_an_import_into_a_book_with_a_primary_changes_no_primary_and_queues_noth
     assert (answer.status, answer.json["job"]) == (201, None)
     assert shown(book)[0][0] == first
     assert messages() == []
+
+
+def test_an_import_takes_the_very_object_that_was_named(api):
+    put_object("books/twice.jpg")
+    put_object("books/books/twice.jpg", PNG)
+    book = run([{"key": "books/books/twice.jpg"}, {"key": "books/twice.jpg"}]).json["book"]
+    with api.begin() as connection:
+        keys = connection.execute(sa.select(book_images.c.s3_key).order_by(book_images.c.id)).scalars().all()
+    assert keys == ["books/books/twice.jpg", "twice.jpg"]
+    assert [requests.get(image["url"], timeout=5).content for image in book["images"]] == [PNG, JPEG]
+    assert run([{"key": "books/books/twice.jpg"}]).json["book"]["id"] == book["id"]
 
 
 def test_an_import_into_a_book_can_be_repeated(api):
@@ -156,6 +169,7 @@ def test_an_upload_of_another_book_is_not_taken_in(api):
         ({"title": "x", "images": [{"key": "books/"}]}, "body.images.0.key"),
         ({"title": "x", "images": [{"key": "a\x00b"}]}, "body.images.0.key"),
         ({"title": "x", "images": [{"key": "k" * 507}]}, "body.images.0.key"),
+        ({"title": "x", "images": [{"key": "\u4e00" * 340}]}, "body.images.0.key"),
         ({"title": "x", "images": [{"key": "a", "filename": "a\nb"}]}, "body.images.0.filename"),
         ({"title": "x", "images": [{"key": "a", "image_type": "Cover"}]}, "body.images.0.image_type"),
         ({"book_id": 1, "images": [{"image_id": 2**31}]}, "body.images.0.image_id"),

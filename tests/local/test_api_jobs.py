@@ -3,14 +3,14 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import boto3
 import pytest
 import sqlalchemy as sa
 
 from handlers.common import jobs
 from handlers.common.clock import now
-from handlers.common.queues import QueueError
 from handlers.common.tables import book_images, image_processing_jobs
-from tests.local.api_caller import call
+from tests.local.api_caller import QUEUE, call
 from tests.local.api_pictures import add, messages, new_book
 from tests.local.test_api_edge import problem
 
@@ -118,18 +118,32 @@ def test_a_job_that_failed_begins_anew_and_is_sent(api, job, status):
         row = jobs.find(connection, UUID(job))
         assert row is not None
         assert (row.queue_retry_count, row.sent_at is None) == (0, False)
-        assert jobs.claim(connection, row.id, now=now(), lease=timedelta(minutes=5)).outcome == "claimed"
+        message = jobs.Message(row.message_number)
+        assert jobs.claim(connection, row.id, message, now=now(), lease=timedelta(minutes=5)).outcome == "claimed"
 
 
 def test_a_retry_whose_queue_refuses_is_left_to_the_sweeper(api, job, monkeypatch):
-    def refuse(*_):
-        raise QueueError("throttled")
-
     put_in(api, job, status="failed")
-    monkeypatch.setattr("handlers.common.queues.Queues.send", refuse)
+    monkeypatch.setattr("handlers.common.queues.Queues.send_numbered", lambda *_: {0: "throttled"})
     assert retry(job).status == 202
     with api.begin() as connection:
-        assert [row.id for row in jobs.never_sent(connection, before=now(), limit=9)] == [UUID(job)]
+        due = jobs.begin_sending(connection, now=now() + jobs.SEND_GRACE)
+    assert [row.id for row in due] == [UUID(job)]
+
+
+def test_a_waiting_job_whose_message_is_gone_from_its_queue_is_sent_again_when_somebody_asks(api, job):
+    put_in(api, job, sent_at=now() - jobs.SEND_GRACE)
+    boto3.client("sqs").purge_queue(QueueUrl=boto3.client("sqs").get_queue_url(QueueName=QUEUE)["QueueUrl"])
+    assert retry(job).status == 202
+    assert [message["job_id"] for message in messages()] == [job]
+
+
+def test_a_waiting_job_is_not_sent_again_while_its_queue_holds_a_message(api, job):
+    put_in(api, job, sent_at=now() - jobs.SEND_GRACE)
+    url = boto3.client("sqs").get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    boto3.client("sqs").send_message(QueueUrl=url, MessageBody='{"its": "own"}')
+    assert retry(job).status == 202
+    assert messages() == [{"its": "own"}]
 
 
 @pytest.mark.parametrize("status", ["pending", "processing"])
@@ -157,7 +171,7 @@ def test_a_job_whose_photograph_was_deleted_is_not_tried_again(api, job):
 def test_a_job_is_not_tried_again_beside_another_one_of_its_photograph(api, job):
     put_in(api, job, status="failed")
     with api.begin() as connection:
-        jobs.create(connection, 1, 1, now=now())
+        jobs.accept(connection, 1, 1, now=now())
     assert "Another job" in problem(retry(job), 409)["detail"]
 
 

@@ -12,10 +12,12 @@ from botocore.exceptions import ClientError
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
+from handlers.common.dead_letter_ends import JobNotEndedError
 from handlers.common.dead_letter_reasons import Reason
 from handlers.common.dead_letter_sending import MOST_REDRIVES, attributes_of, digest
-from handlers.common.dead_letter_walk import REDRIVES, FlowQueues, Letter
+from handlers.common.dead_letter_walk import FlowQueues, Letter
 from handlers.common.dead_letters import DeadLetters, Selection, UnknownFlowError, Work
+from handlers.common.queues import REDRIVES
 
 FLOWS = (FlowQueues("a", "p-a", "p-a-dlq"), FlowQueues("b", "p-b", "p-b-dlq"))
 ALL = Selection()
@@ -235,6 +237,55 @@ def test_a_letter_whose_attributes_are_full_is_refused_and_goes_uncounted_when_f
     assert set(messages_in("p-a")[0].message_attributes) == set(full)
 
 
+def test_a_letter_as_large_as_its_queue_takes_is_refused_and_goes_uncounted_when_forced(sqs):
+    limit = 2048
+    for name in ("p-a", "p-a-dlq"):
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"MaximumMessageSize": str(limit)})
+    put(sqs, json.dumps({"job_id": "x" * (limit - 20)}))
+    (refused,) = letters(sqs).redrive("a", ALL, work())
+    assert (refused.outcome, "its queue takes 2,048" in refused.detail) == ("refused", True)
+    (sent,) = letters(sqs).redrive("a", ALL, work(force=True))
+    assert sent.outcome == "redriven"
+    assert not bodies("p-a-dlq")
+
+
+class Ended:
+    """Records which jobs were ended when, and refuses if told."""
+
+    def __init__(self, sqs, error=None):
+        self.sqs, self.error, self.seen = sqs, error, []
+
+    def __call__(self, flow, letter):
+        self.seen.append((flow, letter.id, sum(bodies("p-a-dlq").values())))
+        if self.error:
+            raise self.error
+
+
+def test_a_discard_ends_the_job_before_it_deletes_the_letter(sqs):
+    letter = put(sqs)
+    end = Ended(sqs)
+    (result,) = letters(sqs).discard("a", ALL, work(end_job=end))
+    assert (result.outcome, end.seen) == ("discarded", [("a", letter, 1)])
+
+
+def test_a_letter_whose_job_cannot_be_ended_stays_unless_it_is_forced(sqs):
+    put(sqs)
+    end = Ended(sqs, JobNotEndedError("the table of jobs cannot be reached"))
+    (result,) = letters(sqs).discard("a", ALL, work(end_job=end))
+    assert (result.outcome, "cannot be reached" in result.detail) == ("failed", True)
+    assert sum(bodies("p-a-dlq").values()) == 1
+    (forced,) = letters(sqs).discard("a", ALL, work(end_job=end, force=True))
+    assert forced.outcome == "discarded"
+
+
+def test_a_dry_discard_ends_no_job(sqs):
+    put(sqs)
+    end = Ended(sqs)
+    letters(sqs).discard("a", ALL, work(end_job=end, dry_run=True))
+    assert end.seen == []
+
+
 @pytest.mark.parametrize("value", ["many", "-1", "9" * 38, "", "²"], ids=["word", "negative", "huge", "empty", "power"])
 def test_what_is_no_count_of_redrives_counts_as_none(value):
     attributes = {REDRIVES: {"DataType": "String", "StringValue": value}}
@@ -353,7 +404,9 @@ def throttled():
     return ClientError({"Error": {"Code": "RequestThrottled", "Message": "slow down"}}, "SendMessage")
 
 
-REDRIVE_OF_TWO = ("get_queue_url", "get_queue_url", "receive_message") + ("send_message", "delete_message") * 2
+LOOKS = ("get_queue_url", "get_queue_attributes", "get_queue_url", "receive_message")
+REDRIVE_OF_TWO = (*LOOKS, *("send_message", "delete_message") * 2)
+RECEIVE = len(LOOKS)
 
 
 def test_the_calls_of_a_redrive_are_the_ones_that_are_interrupted_below(sqs):
@@ -376,7 +429,9 @@ def test_nothing_is_lost_when_a_redrive_is_stopped_at_any_of_its_calls(sqs, numb
     left, back = bodies("p-a-dlq"), bodies("p-a")
     assert set(left) | set(back) == texts
     assert sum((left + back).values()) <= 3  # at most the one in work is there twice
-    if not dead and not (after and number == 3):  # an answer that was lost hides its messages until their time is up
+    if not dead and not (
+        after and number == RECEIVE
+    ):  # an answer that was lost hides its messages until their time is up
         assert visible(sqs, "p-a-dlq")[1] == 0
 
     again = letters(sqs)
@@ -389,8 +444,8 @@ def test_nothing_is_lost_when_a_redrive_is_stopped_at_any_of_its_calls(sqs, numb
 
 def test_attributes_are_sent_as_they_came():
     binary = {"DataType": "Binary", "BinaryValue": b"\x00", "StringListValues": []}
-    letter = SimpleNamespace(attributes={"b": binary}, redrives=0)
-    assert attributes_of(letter) == {  # type: ignore[arg-type]
+    letter = SimpleNamespace(attributes={"b": binary}, redrives=0, body="{}")
+    assert attributes_of(letter, 1024) == {  # type: ignore[arg-type]
         "b": {"DataType": "Binary", "BinaryValue": b"\x00"},
         REDRIVES: {"DataType": "Number", "StringValue": "1"},
     }

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -16,6 +17,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from PIL import Image
 
 from handlers.common import jobs
+from handlers.common.database import DatabaseUnavailableError
+from handlers.common.secrets import SecretError
+from handlers.common.start_up import Refusal
 from handlers.common.storage import Storage, StorageError, matte_key, thumbnail_key
 from handlers.common.tables import book_images, books, image_processing_jobs
 from handlers.image_processor import cutout, handler, job, models
@@ -95,7 +99,8 @@ def picture(database, bucket, book):
 
 def new_job(worker, book, image):
     with worker.database.begin() as connection:
-        return jobs.create(connection, book, image, now=worker.now())
+        made = jobs.accept(connection, book, image, now=worker.now())
+        return next(iter(jobs.begin_sending(connection, [made.id], now=worker.now())), made)
 
 
 def row_of(worker, job_id):
@@ -117,8 +122,20 @@ def processed_rows(worker, book):
         return connection.execute(query).all()
 
 
-def run(worker, job_id, last_receive=False):
-    return job.process(worker, job_id, lease=LEASE, last_receive=last_receive)
+def run(worker, job_id, last_receive=False, **message):
+    return job.process(worker, job_id, counting(worker, job_id, **message), lease=LEASE, last_receive=last_receive)
+
+
+def counting(worker, job_id, **message):
+    """The message that counts for a job."""
+    found = row_of(worker, job_id)
+    return jobs.Message(found.message_number if found else 1, **message)
+
+
+def claim(worker, job_id):
+    message = counting(worker, job_id)
+    with worker.database.begin() as connection:
+        return jobs.claim(connection, job_id, message, now=worker.now(), lease=LEASE)
 
 
 # what a job leaves behind
@@ -219,6 +236,7 @@ def test_the_cdns_address_is_kept_when_there_is_one(worker, book, picture):
 def test_the_source_is_chosen_by_type_and_then_the_primary(worker, book, picture, types, taken):
     images = [picture(f"{n}.jpg", image_type=t, display_order=n, is_primary=n == 1) for n, t in enumerate(types)]
     made = new_job(worker, book, images[0])
+    assert (made.source_image_id, made.message["image_id"]) == (images[taken], images[taken])
     run(worker, made.id)
     assert row_of(worker, made.id).result["source_image_id"] == images[taken]
 
@@ -250,8 +268,7 @@ def test_keys_with_and_without_the_prefix_are_read(worker, book, picture, key):
 
 def test_a_live_lease_gives_the_message_back_and_touches_nothing(worker, book, picture):
     made = new_job(worker, book, picture("1.jpg"))
-    with worker.database.begin() as connection:
-        held = jobs.claim(connection, made.id, now=NOW, lease=LEASE).job
+    held = claim(worker, made.id).job
     worker.now.moment += LEASE - timedelta(seconds=1)
     assert run(worker, made.id) == "give_back"
     assert row_of(worker, made.id) == held
@@ -259,8 +276,7 @@ def test_a_live_lease_gives_the_message_back_and_touches_nothing(worker, book, p
 
 def test_an_expired_lease_is_taken_over(worker, book, picture):
     made = new_job(worker, book, picture("1.jpg"))
-    with worker.database.begin() as connection:
-        jobs.claim(connection, made.id, now=NOW, lease=LEASE)
+    claim(worker, made.id)
     worker.now.moment += LEASE
     assert run(worker, made.id) == "acknowledge"
     done = row_of(worker, made.id)
@@ -284,8 +300,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(worker, book, pictur
 
     def another_takes_over():
         worker.now.moment += LEASE
-        with worker.database.begin() as connection:
-            assert jobs.claim(connection, made.id, now=worker.now(), lease=LEASE).outcome == "claimed"
+        assert claim(worker, made.id).outcome == "claimed"
 
     slow = replace(worker, network=lambda: Square(meanwhile=another_takes_over))
     assert run(slow, made.id) == "give_back"
@@ -348,12 +363,66 @@ def test_a_photograph_whose_file_is_gone_ends_failed(worker, book, picture, buck
     for key in objects_in(bucket):
         bucket.delete_object(Bucket=BUCKET, Key=key)
     assert run(worker, made.id) == "acknowledge"
-    assert "gone from the bucket" in row_of(worker, made.id).failure_reason
+    assert row_of(worker, made.id).failure_reason == "the photograph's file is gone from the bucket"
+
+
+REFUSED = (
+    "put_object on s3://pictures/books/1.jpg: arn:aws:sts::123456789012:assumed-role/p-image-processing "
+    "is not authorized to perform: s3:PutObject"
+)
+
+
+def versioned(bucket):
+    bucket.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+
+def checked(worker, image):
+    """Make a picture one whose object was checked as it is now."""
+    with worker.database.begin() as connection:
+        row = connection.execute(sa.select(book_images).where(book_images.c.id == image)).one()
+        found = worker.images.fingerprint(row.s3_key)
+        values = {"content_hash": found.sha256, "s3_version": found.version}
+        connection.execute(sa.update(book_images).where(book_images.c.id == image).values(**values))
+    return found
+
+
+def test_the_worker_reads_the_version_that_was_checked(worker, book, picture, bucket):
+    versioned(bucket)
+    image = picture("1.jpg", photograph("maroon"))
+    found = checked(worker, image)
+    bucket.put_object(Bucket=BUCKET, Key="books/1.jpg", Body=photograph("navy"))
+    made = new_job(worker, book, image)
+    assert run(worker, made.id) == "acknowledge"
+    assert row_of(worker, made.id).result["source_sha256"] == found.sha256
+
+
+def test_a_file_replaced_after_its_check_ends_the_job_where_the_bucket_keeps_no_versions(worker, book, picture, bucket):
+    image = picture("1.jpg", photograph("maroon"))
+    assert checked(worker, image).version == "null"
+    bucket.put_object(Bucket=BUCKET, Key="books/1.jpg", Body=photograph("navy"))
+    made = new_job(worker, book, image)
+    assert run(worker, made.id) == "acknowledge"
+    failed = row_of(worker, made.id)
+    assert (failed.status, "replaced after it was checked" in failed.failure_reason) == ("failed", True)
+    assert processed_rows(worker, book) == []
+
+
+def test_a_photograph_deleted_while_it_is_worked_on_never_comes_back(worker, book, picture):
+    made = new_job(worker, book, picture("1.jpg"))
+
+    def delete():
+        with worker.database.begin() as connection:
+            connection.execute(sa.delete(book_images))
+
+    assert run(replace(worker, network=lambda: Square(meanwhile=delete)), made.id) == "acknowledge"
+    failed = row_of(worker, made.id)
+    assert (failed.status, failed.failure_reason) == ("failed", jobs.DELETED)
+    assert processed_rows(worker, book) == []
 
 
 class NoWrites(Storage):
     def upload(self, key, body, content_type):
-        raise StorageError("put_object on s3://pictures/x: not authorized to perform: s3:PutObject")
+        raise StorageError(REFUSED)
 
 
 def test_a_transient_error_frees_the_job_and_gives_the_message_back(worker, book, picture):
@@ -361,10 +430,44 @@ def test_a_transient_error_frees_the_job_and_gives_the_message_back(worker, book
     assert run(replace(worker, images=NoWrites(BUCKET)), made.id) == "give_back"
     waiting = row_of(worker, made.id)
     assert (waiting.status, waiting.lease_id, waiting.lease_expires_at) == ("pending", None, None)
-    assert "not authorized to perform: s3:PutObject" in waiting.failure_reason
     assert run(worker, made.id) == "acknowledge"
     done = row_of(worker, made.id)
     assert (done.status, done.failure_reason, done.attempt_count) == ("completed", None, 2)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (StorageError(REFUSED), "the pictures' storage"),
+        (DatabaseUnavailableError("no connection to 'books' at db.internal:5432", Refusal("down")), "the database"),
+        (sa.exc.OperationalError("SELECT 1", {}, Exception("server at 10.0.0.7 closed")), "the database"),
+        (SecretError("the secret arn:aws:secretsmanager:us-west-2:123456789012:secret:db"), "the database"),
+        (MemoryError("7168"), "memory"),
+        (RuntimeError("/var/task/handlers/x.py"), "nobody foresaw"),
+    ],
+    ids=lambda failure: type(failure[0]).__name__,
+)
+def test_callers_are_told_which_part_failed_and_the_log_has_its_words_under_the_jobs_id(
+    worker, book, picture, caplog, failure
+):
+    error, words = failure
+
+    def fail():
+        raise error
+
+    made = new_job(worker, book, picture("1.jpg"))
+    assert run(replace(worker, network=fail), made.id) == "give_back"
+    waiting = row_of(worker, made.id).failure_reason
+    caplog.clear()
+    assert run(replace(worker, network=fail), made.id, last_receive=True) == "give_back"
+    reason = row_of(worker, made.id).failure_reason
+    assert waiting == reason
+    assert words in reason
+    assert str(error) not in reason
+    assert not re.search(r"arn:|s3:|\d{4,}|[A-Z][a-z]+Error|internal|/var/|admin|10\.0", reason)
+    [record] = [each for each in caplog.records if each.name == job.log.name and each.exc_info]
+    assert str(made.id) in record.getMessage()
+    assert record.exc_info[1] is error
 
 
 def test_after_the_last_receive_the_job_says_permanently_failed(worker, book, picture):
@@ -380,7 +483,9 @@ def test_a_job_sent_back_from_the_dead_letters_is_done_with_all_its_attempts(wor
         run(failing, made.id, last_receive=receives == jobs.MAX_ATTEMPTS)
     ended = row_of(worker, made.id)
     assert (ended.status, ended.attempt_count) == ("permanently_failed", jobs.MAX_ATTEMPTS)
-    assert run(worker, made.id) == "acknowledge"
+    assert run(worker, made.id) == "give_back"  # it comes by itself: nothing revives the job
+    assert row_of(worker, made.id) == ended
+    assert run(worker, made.id, redrives=1) == "acknowledge"
     done = row_of(worker, made.id)
     assert (done.status, done.attempt_count, done.failure_reason) == ("completed", 1, None)
 
@@ -395,10 +500,10 @@ def test_a_job_sent_back_while_a_newer_one_does_its_photograph_is_acknowledged_a
     before = row_of(worker, made.id)
     assert newer.id != made.id
     caplog.clear()
-    assert run(worker, made.id) == "acknowledge"
+    assert run(worker, made.id, redrives=1) == "acknowledge"
     [record] = [each for each in caplog.records if each.name == job.log.name]
     assert (record.levelname, str(made.id) in record.message) == ("WARNING", True)
-    assert "a newer job of its photograph" in record.message
+    assert record.message.endswith("superseded")
     assert (row_of(worker, made.id), row_of(worker, newer.id).status) == (before, "pending")
 
 
@@ -427,13 +532,18 @@ class Context:
 CONTEXT = cast(LambdaContext, Context())
 
 
+def number_of(body):
+    return getattr(body, "message_number", 1)
+
+
 def records(*bodies, receives=1):
     return {
         "Records": [
             {
                 "messageId": str(number),
-                "body": body if isinstance(body, str) else json.dumps(body),
-                "attributes": {"ApproximateReceiveCount": str(receives)},
+                "body": body if isinstance(body, str) else json.dumps(getattr(body, "message", body)),
+                "messageAttributes": {"bmx_number": {"stringValue": str(number_of(body)), "dataType": "Number"}},
+                "attributes": {"ApproximateReceiveCount": str(receives), "SentTimestamp": "1772366400000"},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:us-west-2:123456789012:q",
             }
@@ -456,7 +566,7 @@ def refused_writes(worker, edge, monkeypatch):
 
 @pytest.fixture
 def new_message(worker, book, picture):
-    return new_job(worker, book, picture("1.jpg")).message
+    return new_job(worker, book, picture("1.jpg"))
 
 
 def given_back(answer):
@@ -466,9 +576,8 @@ def given_back(answer):
 def test_only_the_messages_that_must_come_again_are_given_back(worker, book, picture, edge):
     done = new_job(worker, book, picture("1.jpg"))
     busy = new_job(worker, book, picture("2.jpg"))
-    with worker.database.begin() as connection:
-        jobs.claim(connection, busy.id, now=NOW, lease=LEASE)
-    assert given_back(edge(records(done.message, busy.message, {"job_id": str(uuid4())}))) == ["1"]
+    claim(worker, busy.id)
+    assert given_back(edge(records(done, busy, {"job_id": str(uuid4())}))) == ["1"]
     assert row_of(worker, done.id).status == "completed"
 
 
@@ -479,7 +588,7 @@ def test_what_is_no_message_of_this_flow_ends_in_the_dead_letter_queue(edge, bod
 
 def test_the_lease_outlives_the_function_by_the_margin_and_no_more(worker, new_message, edge, monkeypatch):
     seen: list[jobs.Job] = []
-    job_id = UUID(new_message["job_id"])
+    job_id = new_message.id
     slow = replace(worker, network=lambda: Square(meanwhile=lambda: seen.append(row_of(worker, job_id))))
     monkeypatch.setattr(handler, "worker", lambda: slow)
     edge(records(new_message))
@@ -490,11 +599,11 @@ def test_the_lease_outlives_the_function_by_the_margin_and_no_more(worker, new_m
 @pytest.mark.parametrize(("receives", "status"), [(4, "pending"), (5, "permanently_failed")])
 def test_the_receive_count_decides_whether_it_was_the_last(new_message, worker, refused_writes, receives, status):
     assert given_back(refused_writes(records(new_message, receives=receives))) == ["0"]
-    assert row_of(worker, UUID(new_message["job_id"])).status == status
+    assert row_of(worker, new_message.id).status == status
 
 
 def test_the_version_is_told_without_database_bucket_or_network(monkeypatch):
     monkeypatch.setenv("BMX_ENVIRONMENT", "local")
     monkeypatch.setenv("BMX_VERSION", "abc123")
     monkeypatch.setattr(handler, "worker", lambda: pytest.fail("work was done"))
-    assert handler.handler({"version": True}, CONTEXT) == {"version": "abc123"}
+    assert handler.handler({"version": True}, CONTEXT) == {"version": "abc123", "environment": "local"}

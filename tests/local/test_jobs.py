@@ -1,14 +1,17 @@
 """Image jobs against a real PostgreSQL: leases, ends, and the order of a book's pictures."""
 
 import threading
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 
-from handlers.common import jobs
-from handlers.common.order import image_order
+from handlers.common import job_states, jobs
+from handlers.common.order import image_order, lock_book, record_choice, write_order
 from handlers.common.tables import book_images, books, image_processing_jobs
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -31,13 +34,20 @@ def book(database):
 
 
 def create(database, book, image=1, now=NOW):
+    """Accept a job of a photograph, which is primary by then, and take a number for its message."""
     with database.begin() as connection:
-        return jobs.create(connection, book, image, now=now)
+        connection.execute(sa.update(book_images).values(is_primary=book_images.c.id == image))
+        job = jobs.accept(connection, book, image, now=now)
+        return next(iter(jobs.begin_sending(connection, [job.id], now=now)), job)
 
 
-def claim(database, job, now=NOW, lease=LEASE):
+def claim(database, job, now=NOW, lease=LEASE, message=None):
+    """Claim a job, by the message that counts if none is given."""
     with database.begin() as connection:
-        return jobs.claim(connection, job.id, now=now, lease=lease)
+        found = jobs.find(connection, job.id)
+        assert found is not None
+        counts = jobs.Message(found.message_number)
+        return jobs.claim(connection, job.id, message or counts, now=now, lease=lease)
 
 
 def row(database, job):
@@ -45,8 +55,8 @@ def row(database, job):
         return jobs.find(connection, job.id)
 
 
-def processed(source=1, key="1_processed_ab.png"):
-    return jobs.ProcessedImage(s3_key=key, source_image_id=source, content_hash="ab")
+def processed(key="1_processed_ab.png"):
+    return jobs.ProcessedImage(s3_key=key, content_hash="ab")
 
 
 def complete(database, job, image=None, now=NOW):
@@ -168,45 +178,231 @@ def test_of_two_workers_that_claim_at_once_exactly_one_wins(database, book):
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [("completed", "finished"), ("failed", "finished"), ("queue_failed", "claimed"), ("permanently_failed", "claimed")],
+    [("completed", "finished"), ("failed", "finished"), ("queue_failed", "claimed"), ("permanently_failed", "spent")],
 )
-def test_a_message_of_an_ended_job_is_work_only_if_it_can_have_been_sent_back(database, book, status, outcome):
+def test_a_message_that_comes_by_itself_never_revives_an_ended_job(database, book, status, outcome):
     job = create(database, book)
     with database.begin() as connection:
-        connection.execute(sa.update(image_processing_jobs).values(status=status))
-    assert claim(database, job).outcome == outcome
+        connection.execute(sa.update(image_processing_jobs).values(status=status, completed_at=LATER))
+    before = row(database, job)
+    assert claim(database, job, message=jobs.Message(job.message_number, sent_at=NOW)).outcome == outcome
+    assert outcome == "claimed" or row(database, job) == before
+
+
+def dead(database, book):
+    held = claim(database, create(database, book)).job
+    with database.begin() as connection:
+        return jobs.permanently_fail(connection, held, now=LATER, reason="memory")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"redrives": 1, "sent_at": NOW}, {"sent_at": LATER + LEASE}],
+    ids=["by our command", "by SQS's own redrive"],
+)
+def test_what_an_operator_sends_back_revives_the_job_with_all_its_attempts(database, book, message):
+    job = dead(database, book)
+    again = claim(database, job, message=jobs.Message(job.message_number, **message), now=LATER + LEASE).job
+    assert (again.status, again.attempt_count, again.failure_reason, again.completed_at) == (
+        "processing",
+        1,
+        None,
+        None,
+    )
+
+
+def test_one_redrive_revives_a_job_once(database, book):
+    job = dead(database, book)
+    sent_back = jobs.Message(job.message_number, redrives=1, sent_at=LATER + LEASE)
+    again = claim(database, job, message=sent_back, now=LATER + LEASE).job
+    with database.begin() as connection:
+        jobs.permanently_fail(connection, again, now=LATER + 2 * LEASE, reason="memory")
+    assert claim(database, job, message=sent_back, now=LATER + 3 * LEASE).outcome == "spent"
+
+
+def test_a_redriven_letter_of_an_earlier_sending_counts_from_then_on(database, book):
+    job = dead(database, book)
+    with database.begin() as connection:
+        jobs.retry(connection, job.id, now=LATER)
+        (second,) = jobs.begin_sending(connection, [job.id], now=LATER)
+    held = claim(database, second, now=LATER).job
+    with database.begin() as connection:
+        jobs.permanently_fail(connection, held, now=LATER, reason="memory")
+    first_again = jobs.Message(job.message_number, redrives=1, sent_at=LATER + LEASE)
+    assert claim(database, job, message=first_again, now=LATER + LEASE).outcome == "claimed"
+    # Its worker dies: the same message comes again and goes on with the job.
+    assert claim(database, job, message=first_again, now=LATER + 2 * LEASE).outcome == "claimed"
+    assert claim(database, job, message=jobs.Message(second.message_number), now=LATER + 4 * LEASE).outcome == "stale"
+
+
+def test_only_the_message_whose_number_counts_is_work(database, book):
+    job = create(database, book)
+    for number in (0, job.message_number - 1, job.message_number + 1):
+        assert claim(database, job, message=jobs.Message(number)).outcome == "stale"
+    assert row(database, job) == job
+    assert claim(database, job).outcome == "claimed"
+    assert claim(database, job, message=jobs.Message(0)).outcome == "stale"
+
+
+def test_a_message_of_the_time_before_numbers_is_work_for_a_job_of_that_time(database, book):
+    job = create(database, book)
+    with database.begin() as connection:
+        connection.execute(sa.update(image_processing_jobs).values(message_number=0))
+    assert claim(database, job, message=jobs.Message(0)).outcome == "claimed"
+
+
+def test_attempts_beyond_the_limit_are_refused_and_end_the_job(database, book):
+    job, now = create(database, book), NOW
+    for attempt in range(1, jobs.MAX_ATTEMPTS + 1):
+        assert claim(database, job, now=now).job.attempt_count == attempt
+        now += LEASE
+    assert claim(database, job, now=now - timedelta(seconds=1)).outcome == "busy"
+    refused = claim(database, job, now=now)
+    assert (refused.outcome, refused.job.status, refused.job.attempt_count) == ("spent", "permanently_failed", 5)
+    assert "5 times without an answer" in refused.job.failure_reason
 
 
 def test_a_job_sent_back_from_the_dead_letters_gives_way_to_a_newer_one(database, book):
-    dead = claim(database, create(database, book)).job
-    with database.begin() as connection:
-        jobs.permanently_fail(connection, dead, now=NOW, reason="memory")
+    job = dead(database, book)
     create(database, book)
-    taken = claim(database, dead)
+    taken = claim(database, job, message=jobs.Message(job.message_number, redrives=1))
     assert taken.outcome == "superseded"
     assert taken.job.status == "permanently_failed"
 
 
-def test_a_job_sent_back_from_the_dead_letters_has_all_its_attempts_again(database, book):
-    job, now = create(database, book), NOW
-    for _ in range(jobs.MAX_ATTEMPTS):
-        worn = claim(database, job, now=now).job
-        now += LEASE
+# sending
+
+
+def numbers(database, *ids, **given):
     with database.begin() as connection:
-        freed = jobs.free(connection, worn, now=now)
-    assert freed is not None
-    assert freed.status == "permanently_failed"
-    again = claim(database, job, now=now).job
-    assert (again.attempt_count, again.failure_reason, again.completed_at) == (1, None, None)
+        return [job.message_number for job in jobs.begin_sending(connection, ids or None, limit=9, **given)]
+
+
+def accepted(database, book, now=NOW):
     with database.begin() as connection:
-        freed = jobs.free(connection, again, now=now + LEASE)
-    assert freed is not None
-    assert freed.status == "pending"
+        return jobs.accept(connection, book, 1, now=now)
+
+
+def test_of_many_senders_one_gets_the_number(database, book):
+    job, got, barrier = accepted(database, book), [], threading.Barrier(4)
+
+    def run():
+        barrier.wait()
+        got.extend(numbers(database, job.id, now=NOW))
+
+    in_threads(run, run, run, run)
+    assert len(got) == 1
+    assert row(database, job).message_number == got[0]
+
+
+def test_a_sender_has_its_grace_and_then_the_job_is_free_to_be_sent_with_another_number(database, book):
+    job = accepted(database, book)
+    (first,) = numbers(database, job.id, now=NOW)
+    assert numbers(database, now=NOW + jobs.SEND_GRACE - timedelta(seconds=1)) == []
+    (second,) = numbers(database, now=NOW + jobs.SEND_GRACE)
+    assert second > first
+    assert claim(database, job, message=jobs.Message(first)).outcome == "stale"
+
+
+def test_a_sent_job_is_sent_again_only_when_its_queue_cannot_hold_its_message_any_more(database, book):
+    job, keeps = create(database, book), timedelta(days=4)
+    with database.begin() as connection:
+        jobs.mark_sent(connection, job, now=NOW)
+    over = NOW + keeps + jobs.RETENTION_MARGIN
+    assert numbers(database, now=over - timedelta(seconds=1), retention=keeps) == []
+    assert numbers(database, now=over) == []  # without knowing the retention
+    (again,) = numbers(database, now=over, retention=keeps)
+    assert again > job.message_number
+
+
+def test_a_record_of_an_older_sending_changes_nothing(database, book):
+    job = accepted(database, book)
+    with database.begin() as connection:
+        (old,) = jobs.begin_sending(connection, [job.id], now=NOW)
+        (new,) = jobs.begin_sending(connection, [job.id], now=NOW + jobs.SEND_GRACE)
+        jobs.mark_sent(connection, old, now=NOW)
+        assert jobs.mark_send_failed(connection, old, now=NOW) is None
+    assert row(database, job) == new
+
+
+def test_pauses_between_sendings_double_up_to_an_hour_and_never_end(database, book):
+    job, now, pauses = accepted(database, book), NOW, []
+    for _ in range(12):
+        with database.begin() as connection:
+            (begun,) = jobs.begin_sending(connection, [job.id], now=now)
+            failed = jobs.mark_send_failed(connection, begun, now=now)
+        assert failed is not None and failed.send_after is not None
+        pauses.append(failed.send_after - now)
+        now = failed.send_after
+    assert [pause / timedelta(minutes=1) for pause in pauses] == [2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60]
+    waiting = row(database, job)
+    assert (waiting.status, waiting.failure_reason) == ("queue_failed", jobs.NOT_QUEUED)
+    with database.begin() as connection:
+        (begun,) = jobs.begin_sending(connection, [job.id], now=now)
+        jobs.mark_sent(connection, begun, now=now)
+    sent = row(database, job)
+    assert (sent.status, sent.sent_at, sent.queue_retry_count, sent.failure_reason) == ("pending", now, 0, None)
+
+
+def test_a_photograph_asked_for_again_revives_its_job_that_could_not_be_queued(database, book):
+    job = create(database, book)
+    with database.begin() as connection:
+        connection.execute(sa.update(image_processing_jobs).values(status="queue_failed"))
+    again = accepted(database, book, now=LATER)
+    assert (again.id, again.status, again.send_after) == (job.id, "pending", None)
+
+
+# states
+
+
+def at(database, book, status):
+    job = create(database, book)
+    with database.begin() as connection:
+        values = {"lease_id": uuid4(), "lease_expires_at": NOW} if status == "processing" else {}
+        connection.execute(sa.update(image_processing_jobs).values(status=status, attempt_count=9, **values))
+    return row(database, job)
+
+
+def carry_out(connection, name, job):
+    """Try one transition of a job by the function that carries it out."""
+    message = jobs.Message(job.message_number)
+    revival = jobs.Message(job.message_number + 1, redrives=1)  # one of an earlier sending does, too
+    ends: dict[str, Any] = {"now": LATER, "reason": "x"}
+    image: dict[str, Any] = {"processed": processed(), "model_used": "u2net", "result": {}, "now": LATER}
+    acts = {
+        "accept_again": lambda: jobs.accept(connection, job.book_id, 1, now=LATER),
+        "claim": lambda: jobs.claim(connection, job.id, message, now=LATER, lease=LEASE, max_attempts=99),
+        "revive": lambda: jobs.claim(connection, job.id, revival, now=LATER, lease=LEASE),
+        "release": lambda: jobs.release(connection, job, **ends),
+        "lease_ended": lambda: jobs.free(connection, job, now=LATER, max_attempts=99),
+        "sent": lambda: jobs.mark_sent(connection, job, now=LATER),
+        "not_sent": lambda: jobs.mark_send_failed(connection, replace(job, queue_retry_count=9), now=LATER),
+        "complete": lambda: jobs.complete(connection, job, **image),
+        "fail": lambda: jobs.fail(connection, job, **ends),
+        "give_up": lambda: jobs.give_up(connection, job, now=LATER, max_attempts=5),
+        "cancel": lambda: jobs.cancel_for(connection, 1, now=LATER),
+        "discard": lambda: jobs.discard(connection, job.id, message, who="ann", now=LATER),
+        "supersede": lambda: jobs.supersede(connection, job, now=LATER),
+        "retry": lambda: jobs.retry(connection, job.id, now=LATER),
+    }
+    with suppress(jobs.LeaseLostError):
+        acts[name]()
+
+
+@pytest.mark.parametrize("status", job_states.STATES)
+@pytest.mark.parametrize("name", job_states.TRANSITIONS)
+def test_every_transition_leads_from_its_states_to_its_state_and_from_no_other(database, book, name, status):
+    job, transition = at(database, book, status), job_states.TRANSITIONS[name]
+    with database.begin() as connection:
+        carry_out(connection, name, job)
+    expected = transition.after if status in transition.before else status
+    assert row(database, job).status == expected
 
 
 def test_a_message_without_a_job_is_unknown(database):
     with database.begin() as connection:
-        assert jobs.claim(connection, uuid4(), now=NOW, lease=LEASE) == jobs.Claim("unknown", None)
+        unknown = jobs.claim(connection, uuid4(), jobs.Message(1), now=NOW, lease=LEASE)
+    assert unknown == jobs.Claim("unknown", None)
 
 
 def test_a_job_of_the_old_system_in_processing_without_a_lease_is_taken(database, book):
@@ -260,12 +456,55 @@ def test_a_job_whose_book_was_deleted_is_lost(database, book):
         complete(database, held)
 
 
-def test_a_job_whose_source_was_deleted_still_completes(database, book):
+def test_a_job_whose_source_was_deleted_writes_nothing(database, book):
     held = claim(database, create(database, book)).job
     with database.begin() as connection:
         connection.execute(sa.delete(book_images).where(book_images.c.id == 1))
+    with pytest.raises(jobs.SourceDeletedError), database.begin() as connection:
+        jobs.complete(connection, held, processed=processed(), model_used="u2net", result={}, now=NOW)
+    assert [picture[0] for picture in pictures(database, book)] == [2, 3]
+    with database.begin() as connection:
+        assert jobs.fail(connection, held, now=NOW, reason=jobs.DELETED).status == "failed"
+
+
+def test_the_source_of_a_job_stays_when_a_better_one_comes(database, book):
+    job = create(database, book)
+    with database.begin() as connection:
+        connection.execute(sa.insert(book_images).values(book_id=book, s3_key="t.jpg", image_type="title_page"))
+    assert row(database, job).source_image_id == 1
+    better = accepted(database, book)
+    assert (better.id == job.id, better.source_image_id, better.requested_image_id) == (False, 4, 1)
+
+
+def choose(database, book, order):
+    with database.begin() as connection:
+        lock_book(connection, book)
+        record_choice(connection, book)
+        write_order(connection, book, order)
+
+
+def test_the_last_choice_beats_a_job_accepted_before_it(database, book):
+    held = claim(database, create(database, book)).job
+    choose(database, book, [3, 1, 2])
     done = complete(database, held)
-    assert [picture[0] for picture in pictures(database, book)] == [done.processed_image_id, 2, 3]
+    assert [picture[0] for picture in pictures(database, book)] == [3, done.processed_image_id, 1, 2]
+
+
+def test_a_job_accepted_after_the_last_choice_goes_first(database, book):
+    choose(database, book, [2, 1, 3])
+    done = complete(database, claim(database, create(database, book, image=2)).job)
+    assert [picture[0] for picture in pictures(database, book)] == [done.processed_image_id, 1, 3, 2]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_jobs_take_effect_in_the_order_of_their_acceptance_however_they_end(database, book, reverse):
+    one = claim(database, create(database, book, image=1)).job
+    two = claim(database, create(database, book, image=2)).job
+    ends = [(one, processed("a.png")), (two, processed("b.png"))]
+    for job, image in reversed(ends) if reverse else ends:
+        complete(database, job, image)
+    a, b = row(database, one).processed_image_id, row(database, two).processed_image_id
+    assert [picture[0] for picture in pictures(database, book)] == [b, a, 3, 1, 2]
 
 
 def test_two_jobs_of_one_book_cannot_interleave_its_order(database, book):
@@ -274,12 +513,12 @@ def test_two_jobs_of_one_book_cannot_interleave_its_order(database, book):
     second_done = threading.Event()
 
     def second():
-        complete(database, two, processed(2, "b.png"))
+        complete(database, two, processed("b.png"))
         second_done.set()
 
     thread = threading.Thread(target=second)
     with database.begin() as connection:
-        jobs.complete(connection, one, processed=processed(1, "a.png"), model_used="u2net", result={}, now=NOW)
+        jobs.complete(connection, one, processed=processed("a.png"), model_used="u2net", result={}, now=NOW)
         thread.start()
         assert not second_done.wait(0.5)  # it stands at the book's lock
     thread.join(10)

@@ -1,9 +1,7 @@
 """Event source mappings and schedules: polled under the function's role, as Lambda and EventBridge do it."""
 
 import json
-import re
 import time
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.mappings import batch_item_failures, sqs_record
-from local.schedules import Cron, ScheduleError, parse
 from tests.local.lambda_cloud import LambdaCloud, arn_of, eventually, lambda_cloud
 
 # Writes what it was given, fails the messages whose body says so.
@@ -250,43 +247,6 @@ def test_a_message_without_attributes_has_none_of_their_fields():
     message = {"MessageId": "1", "ReceiptHandle": "r", "Body": "b", "MD5OfBody": "m", "Attributes": {}}
     record = sqs_record(message, arn_of("q"), "us-west-2")
     assert record["messageAttributes"] == {} and "md5OfMessageAttributes" not in record
-
-
-def seconds(text: str) -> float:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-@pytest.mark.parametrize(
-    ("expression", "moment", "following"),
-    [
-        ("rate(5 minutes)", "2026-01-01T00:00:30", "2026-01-01T00:05:30"),
-        ("rate(1 day)", "2026-01-01T00:00:00", "2026-01-02T00:00:00"),
-        ("cron(0 10 * * ? *)", "2026-01-01T10:00:00", "2026-01-02T10:00:00"),
-        ("cron(15 12 * * ? *)", "2026-01-01T10:00:00", "2026-01-01T12:15:00"),
-        ("cron(0 18 ? * MON-FRI *)", "2026-01-02T18:00:00", "2026-01-05T18:00:00"),
-        ("cron(0/15 * * * ? *)", "2026-01-01T10:16:00", "2026-01-01T10:30:00"),
-        ("cron(0 0 29 2 ? *)", "2026-01-01T00:00:00", "2028-02-29T00:00:00"),
-        ("cron(30 4 1 JAN,JUL ? *)", "2026-01-02T00:00:00", "2026-07-01T04:30:00"),
-    ],
-)
-def test_the_next_occurrence_of_a_schedule(expression, moment, following):
-    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
-    assert parse(expression).after(seconds(moment)) == seconds(following)
-
-
-@pytest.mark.parametrize(
-    "expression",
-    ["rate(0 minutes)", "rate(1 minutes)", "rate(5 minute)", "rate(5 seconds)", "every hour", "cron(0 10 * * * *)",
-     "cron(0 10 * ?)", "cron(60 10 * * ? *)", "cron(0 10 L * ? *)", "cron(0 10 ? * 6#3 *)"],
-)  # fmt: skip
-def test_a_wrong_or_unknown_schedule_is_refused_by_name(expression):
-    with pytest.raises(ScheduleError, match=re.escape(expression)):
-        parse(expression)
-
-
-def test_a_cron_that_is_over_never_runs_again():
-    schedule = parse("cron(0 0 1 1 ? 2020)")
-    assert isinstance(schedule, Cron) and schedule.after(seconds("2026-01-01T00:00:00")) == float("inf")
 
 
 def rule(cloud: LambdaCloud, name: str, permission: bool, **target) -> str:

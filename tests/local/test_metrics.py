@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from moto.moto_api._internal.models import moto_api_backend
 
 from local import sqs as local_sqs
+from local.background import Background
 from local.clock import Clock
 from local.credentials import Credentials
 from local.iam import Iam
@@ -43,7 +44,7 @@ class Watched:
     def __init__(self, home: Path, endpoint: str, clock: Clock, iam: Iam, admin: Credentials) -> None:
         self.clock, self.iam, self.admin, self.endpoint = clock, iam, admin, endpoint
         self.log = home / "alarms.log"
-        self.monitoring = Monitoring(ACCOUNT, REGION, iam, clock, self.log)
+        self.monitoring = Monitoring(ACCOUNT, REGION, iam, clock, self.log, background=Background(home, clock.now))
         self.monitoring.install()
 
     def client(self, service: str, credentials: Credentials | None = None) -> Any:
@@ -466,10 +467,32 @@ def test_a_queue_that_subscribes_gets_cloudwatchs_message_where_its_policy_lets_
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow | {"Resource": queue}]})
     url = sqs.create_queue(QueueName="heard", Attributes={"Policy": policy})["QueueUrl"]
     sqs.create_queue(QueueName="deaf")
-    for name in (queue, queue.replace("heard", "deaf"), queue.replace("heard", "gone")):
-        watched.client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=name)
+    undecided = policy.replace("heard", "undecided").replace(
+        '"Action"', '"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1234567890"}}, "Action"'
+    )
+    sqs.create_queue(QueueName="undecided", Attributes={"Policy": undecided})
+    for name in ("undecided", "heard", "deaf", "gone"):
+        watched.client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue.replace("heard", name))
     outcomes = {to.rsplit(":", 1)[-1]: outcome for outcome, to, _ in go_off(watched, AlarmActions=[arn])}
-    assert outcomes == {"heard": "delivered", "deaf": "failed", "gone": "failed"}
+    assert outcomes == {"undecided": "failed", "heard": "delivered", "deaf": "failed", "gone": "failed"}
     body = json.loads(json.loads(watched.receive(url)[0]["Body"])["Message"])
     assert (body["AlarmName"], body["NewStateValue"]) == ("dead-letters", "ALARM")
     assert body["Trigger"]["Dimensions"] == [{"name": "QueueName", "value": "books-dlq"}]
+
+
+def test_an_alarm_that_breaks_us_is_told_and_the_others_go_off(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = watched.queue()[0]
+    for name in ("breaks", "dead-letters"):
+        watched.client("cloudwatch").put_metric_alarm(**ALARM | {"AlarmName": name})
+    changed = watched.monitoring.actions.changed
+    monkeypatch.setattr(
+        watched.monitoring.actions,
+        "changed",
+        lambda alarm, before: 1 / 0 if alarm.name == "breaks" else changed(alarm, before),
+    )
+    watched.dead_letter(queue, 5)
+    watched.minutes()
+    assert watched.state()[0] == "ALARM"
+    assert [each.what for each in watched.monitoring._background.troubles] == ["alarm breaks"]

@@ -10,7 +10,7 @@ from moto.apigatewayv2.models import apigatewayv2_backends
 
 from local.resources.values import Archive, Asset, Values
 from local.wire import UNKNOWN
-from tests.local.providing import TRUST, Made, Providing
+from tests.local.providing import Made, Providing
 
 pytest_plugins = ["tests.local.providing"]
 
@@ -77,20 +77,6 @@ def test_code_of_which_the_engine_sends_only_the_hash_is_compared_by_it(
     made = function(providing)
     made.outputs["code"] = Archive(hash=before)
     assert providing.diff(made, settings(made.outputs["role"], code=Archive(hash=now))).changed is changed
-
-
-def test_another_name_is_another_queue_and_the_old_one_may_stay_until_then(providing: Providing):
-    made = providing.create(QUEUE, {"name": "q"})
-    difference = providing.diff(made, {"name": "r"})
-    assert difference.detailed == {"name": "UPDATE_REPLACE"}
-    assert not difference.before
-
-
-def test_a_replacement_under_the_same_name_deletes_first(providing: Providing):
-    made = providing.create("aws:iam/role:Role", {"name": "r", "assumeRolePolicy": TRUST})
-    difference = providing.diff(made, {"name": "r", "assumeRolePolicy": TRUST, "path": "/x/"})
-    assert difference.replaces == ["path"]
-    assert difference.before
 
 
 def test_a_change_made_behind_the_program_s_back_is_seen_after_a_refresh(providing: Providing):

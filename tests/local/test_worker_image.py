@@ -107,7 +107,7 @@ def test_the_handler_answers_under_the_runtime_client(image):
         api.offer(Request("1", b'{"version": true}', arn, time.time() + 60, "Root=1"))
         answer = api.answer(60)
         assert answer is not None
-        assert (json.loads(answer.payload), answer.error) == ({"version": "abc123"}, False)
+        assert (json.loads(answer.payload), answer.error) == ({"version": "abc123", "environment": "local"}, False)
     finally:
         process.kill()
         process.communicate()

@@ -70,11 +70,8 @@ def test_rules_look_at_most_of_what_the_program_is_made_of(shown):
 
 
 def test_the_list_of_what_an_import_may_ignore_is_the_components_own():
-    from components.credential_lock import IGNORED
     from components.database import IMPROVED_AFTER_IMPORT
-    from policies.rules.database import PASSWORDS
     from policies.rules.ignored import WHILE_IMPORTING
     from policies.tokens import INSTANCE
 
-    assert set(PASSWORDS[INSTANCE]) == set(IGNORED)
     assert set(WHILE_IMPORTING[INSTANCE]) == set(IMPROVED_AFTER_IMPORT)

@@ -232,6 +232,40 @@ def test_a_program_that_dies_is_reported_with_its_last_words(tmp_path):
         assert "last words" in said(outcome)
 
 
+@pytest.mark.parametrize("seconds", [6, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_program_that_is_slow_to_exit_deploys(tmp_path, seconds):
+    program = f"""
+        import atexit, time
+        from tests.program.things import Thing
+        Thing("one")
+        atexit.register(time.sleep, {seconds})
+    """
+    with Harness(tmp_path, program) as run:
+        outcome = run.up()
+        assert run.provider.changes() == [("Create", "one")]
+        assert outcome.duration > seconds
+        assert ("waiting for the program to exit" in said(outcome)) is (seconds > 10)
+
+
+def test_a_program_that_does_not_exit_can_be_interrupted_and_the_kill_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("local.engine.engine._GRACE", 0.5)
+    program = """
+        import atexit, os, signal, threading, time
+        from tests.program.things import Thing
+        Thing("one")
+        def interrupt():
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(600)
+        atexit.register(interrupt)
+    """
+    with Harness(tmp_path, program) as run:
+        outcome = run.up(ok=False)
+        assert outcome.cancelled
+        assert "did not exit within 0.5 s of being stopped and was killed" in said(outcome)
+        assert "ended with code" not in said(outcome)
+        assert list(run.resources()) == ["one"]
+
+
 def test_the_state_is_the_same_whatever_order_registrations_arrive_in(tmp_path):
     orders = []
     for number in range(2):

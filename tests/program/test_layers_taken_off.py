@@ -36,7 +36,7 @@ ALL = LOCKED | GUARDED | ADOPTED | USER | BEFORE_ANYTHING | PROTECTED
 
 _DATABASE = "components/database.py"
 _SNAPSHOT = (
-    '            skip_final_snapshot=False,\n            final_snapshot_identifier=f"{identifier}-final",\n'
+    '            skip_final_snapshot=False,\n            final_snapshot_identifier=final_snapshot,\n'
 )  # fmt: skip
 #: Of each layer, how it is deleted and which tests then fail; with nothing deleted all of them pass.
 WITHOUT: dict[str, tuple[tuple[Edit, ...], set[str]]] = {

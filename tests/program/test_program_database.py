@@ -37,7 +37,8 @@ def test_a_new_instance_is_guarded_on_aws_too():
     inputs = deployed("local").inputs(INSTANCE, "database-instance")
     assert inputs["deletionProtection"] is True
     assert inputs["skipFinalSnapshot"] is False
-    assert inputs["finalSnapshotIdentifier"] == "bluemoxon-local-database-final"
+    (server,) = inputs["vpcSecurityGroupIds"]
+    assert inputs["finalSnapshotIdentifier"] == f"bluemoxon-local-database-final-{server.removeprefix('sg-')}"
     assert inputs["backupRetentionPeriod"] >= 7
     assert "postgresql" in inputs["enabledCloudwatchLogsExports"]
     assert inputs["manageMasterUserPassword"] is True

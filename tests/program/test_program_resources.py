@@ -36,6 +36,12 @@ def with_code(stack):
     return {flow["key"] for flow in made if flow["deployed"]}
 
 
+def dispatchers(stack):
+    """Return the dispatchers of the flows that have code."""
+    deployed_flows = with_code(stack)
+    return {flow.dispatcher for flow in flows.catalogue("shop") if flow.dispatcher and flow.key in deployed_flows}
+
+
 def test_the_local_stack_has_code_for_every_flow():
     assert with_code("local") == {flow.key for flow in flows.catalogue("bluemoxon-local")}
 
@@ -160,7 +166,9 @@ def test_every_function_is_traced_in_the_vpc_and_logs_to_a_group_that_forgets(st
     made = deployed(stack)
     groups = {state.inputs["name"]: state for state in made.of("aws:cloudwatch/logGroup:LogGroup").values()}
     functions = made.of(FUNCTION)
-    assert set(functions) >= {"api", "migrate", "job_sweeper", "tracking_dispatcher"}
+    # Each is known to the catalogue, which refuses a flow or a dispatcher of the same name.
+    all_flows = {f"{flow.key}-function" for flow in flows.catalogue(made.prefix)}
+    assert set(functions) - all_flows == {*flows.FUNCTIONS, *dispatchers(stack)}
     for state in functions.values():
         assert state.inputs["tracingConfig"] == {"mode": "Active"}
         assert state.inputs["architectures"] == ["x86_64"]
@@ -223,10 +231,18 @@ def test_the_api_alone_may_invoke_its_function_and_the_rule_alone_the_sweeper(st
     rule = made.of("aws:cloudwatch/eventRule:EventRule")["job_sweeper-schedule-rule"]
     assert rule.inputs["scheduleExpression"] == "rate(5 minutes)"
     assert permissions["job_sweeper-schedule-permission"].inputs["sourceArn"] == rule.outputs["arn"]
-    assert len(permissions) == 3
+    assert len(permissions) == 2 + len(dispatchers(stack))
 
 
 @every_stack
+def test_a_dispatcher_is_there_only_where_its_flow_has_the_function_that_reads_what_it_sends(stack):
+    made = deployed(stack)
+    started = {name.removesuffix("-schedule-rule") for name in made.of("aws:cloudwatch/eventRule:EventRule")}
+    assert started == {"job_sweeper", *dispatchers(stack)}
+    assert dispatchers(stack) == ({"tracking_dispatcher"} if "tracking" in with_code(stack) else set())
+
+
+@pytest.mark.parametrize("stack", ["local"])
 def test_the_dispatcher_runs_every_hour_and_is_the_one_sender_of_tracking(stack):
     made = deployed(stack)
     rule = made.of("aws:cloudwatch/eventRule:EventRule")["tracking_dispatcher-schedule-rule"]
@@ -305,12 +321,12 @@ def test_the_schema_is_migrated_after_the_database_is_ready_and_before_anything_
                 before(other, seen)
         return seen
 
-    (invocation,) = made.of("aws:lambda/invocation:Invocation").values()
+    invocation = made.of("aws:lambda/invocation:Invocation")["migration-invocation"]
     assert set(invocation.inputs["triggers"]) == {"package"}
     needed = {"migrate", "database-server-from-clients", "database-clients-to-server"}
     needed |= {"local": {"database-instance", "database-secret"}, "staging": {"database-instance"}}.get(stack, set())
     assert {made.resources[urn].name for urn in before(invocation.urn, set())} >= needed
-    for name in ("api", "job_sweeper", "tracking_dispatcher", "image_processing-function"):
+    for name in ("api", "job_sweeper", "image_processing-function", *dispatchers(stack)):
         assert invocation.urn in before(made.of(FUNCTION)[name].urn, set()), name
         assert made.order.index(invocation.name) < made.order.index(name)
 

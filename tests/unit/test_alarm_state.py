@@ -40,20 +40,31 @@ def state(form: AlarmForm, *values: float | None) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("values", "not_breaching", "ignored"),
+    ("values", "not_breaching", "ignored", "breaching"),
     [
         # "Configuring how CloudWatch alarms treat missing data", the table of an alarm of three periods: X is 1, - None
-        ((0, None, 1, None, 1), "OK", "OK"),
-        ((None, None, None, None, 0), "OK", "OK"),
-        ((None, None, None, None, None), "OK", None),
-        ((0, 1, 1, None, 1), "ALARM", "ALARM"),
-        ((None, None, 1, None, None), "OK", None),
+        ((0, None, 1, None, 1), "OK", "OK", "OK"),
+        ((None, None, None, None, 0), "OK", "OK", "OK"),
+        ((None, None, None, None, None), "OK", None, "ALARM"),
+        ((0, 1, 1, None, 1), "ALARM", "ALARM", "ALARM"),
+        ((None, None, 1, None, None), "OK", None, "ALARM"),
     ],
 )
-def test_missing_data_counts_as_on_the_page_of_aws(values, not_breaching, ignored) -> None:
+def test_missing_data_counts_as_on_the_page_of_aws(values, not_breaching, ignored, breaching) -> None:
     form = replace(FORM, periods=3)
     assert state(form, *values) == not_breaching
     assert state(replace(form, missing="ignore"), *values) == ignored
+    assert state(replace(form, missing="breaching"), *values) == breaching
+
+
+def test_an_alarm_below_its_threshold_goes_off_there_and_without_data() -> None:
+    form = replace(FORM, threshold=1, below=True, missing="breaching")
+    assert [state(form, value) for value in (0.0, 0.999, 1.0, 2.0)] == ["ALARM", "ALARM", "OK", "OK"]
+    assert state(form) == "ALARM"
+    silent = evaluate(form, [], NOW)
+    assert silent and silent.reason.endswith("1 period and 1 missing datapoint was treated as [Breaching].")
+    low = evaluate(form, points(form, 0.0), NOW)
+    assert low and "was less than the threshold (1)" in low.reason
 
 
 def test_a_value_at_the_threshold_is_an_alarm_and_one_below_is_not() -> None:
@@ -92,7 +103,7 @@ def test_a_lone_error_keeps_its_alarm_for_two_more_periods() -> None:
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        ("ComparisonOperator", "LessThanThreshold"),
+        ("ComparisonOperator", "LessThanOrEqualToThreshold"),
         ("ComparisonOperator", None),
         ("DatapointsToAlarm", 2),
         ("ExtendedStatistic", "p99"),
@@ -104,7 +115,6 @@ def test_a_lone_error_keeps_its_alarm_for_two_more_periods() -> None:
         ("Statistic", None),
         ("Threshold", None),
         ("TreatMissingData", "missing"),
-        ("TreatMissingData", "breaching"),
         ("TreatMissingData", None),
         ("Unit", "Count"),
     ],

@@ -1,13 +1,14 @@
 """Flow: what follows from the declaration, and what is refused where it is declared."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.flow import DAY, Flow, together
-from components.needs import ReadObjects, SendTo, WriteObjects
+from components.needs import ReadObjects, SendTo, UseDatabase, WriteObjects
 from components.refused import RefusedError
 from flows import catalogue
 
@@ -30,7 +31,7 @@ def flows(draw) -> Flow:
         batch_window=window,
         maximum_concurrency=maximum,
         reserved_concurrency=draw(st.none() | st.integers(maximum, 1000)),
-        receives=draw(st.integers(1, 1000)),
+        receives=draw(st.integers(5, 30)),
     )
 
 
@@ -75,8 +76,9 @@ def test_a_given_visibility_is_kept():
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"visibility": 299}, ("visibility 299 s", "timeout 300 s", "1800 s")),
+        ({"visibility": 1799}, ("visibility 1799 s", "timeout 300 s", "batch_window 0 s", "1800 s")),
         ({"visibility": 0}, ("visibility 0 s", "timeout 300 s")),
+        ({"visibility": 1800, "batch_window": 20}, ("visibility 1800 s", "batch_window 20 s", "1820 s")),
         ({"visibility": 43_201}, ("visibility is 43201 s", "43,200 s")),
         ({"batch_size": 11}, ("batch_size 11", "batch_window is 0 s", "at least 1 s")),
         ({"batch_size": 0}, ("batch_size is 0", "1 to 10,000")),
@@ -89,8 +91,27 @@ def test_a_given_visibility_is_kept():
         ({"timeout": 901}, ("timeout is 901 s", "1 to 900 s")),
         ({"memory": 127}, ("memory is 127 MB", "128 to 10,240 MB")),
         ({"memory": 10_241}, ("memory is 10241 MB", "128 to 10,240 MB")),
-        ({"receives": 0}, ("receives is 0 times", "1 to 1,000")),
+        ({"receives": 4}, ("receives is 4 times", "5 to 1,000")),
+        ({"receives": 200}, ("receives 200", "visibility 1800 s", "360000 s", "retention 345600 s")),
+        ({"retention": 9_000}, ("receives 5", "visibility 1800 s", "9000 s", "retention 9000 s")),
         ({"retention": 59}, ("retention is 59 s", "60 to 1,209,600 s")),
+        ({"memory": "256"}, ("memory is '256'", "whole number", "256")),
+        ({"timeout": True}, ("timeout is True", "whole number")),
+        ({"timeout": 60.0}, ("timeout is 60.0", "whole number")),
+        ({"maximum_concurrency": None}, ("maximum_concurrency is None", "whole number")),
+        ({"reserved_concurrency": "9"}, ("reserved_concurrency is '9'", "whole number")),
+        ({"needs": UseDatabase()}, ("needs is UseDatabase()", "needs=(UseDatabase(),)")),
+        ({"needs": ("database",)}, ("needs holds 'database'", "UseDatabase()")),
+        ({"needs": (UseDatabase,)}, ("needs holds", "UseDatabase", "UseDatabase()")),
+        ({"producers": "api"}, ("producers is 'api'", "producers=('api',)")),
+        ({"producers": (1,)}, ("producers holds 1", "name")),
+        ({"handler": "worker"}, ("handler 'worker'", "module.function")),
+        ({"handler": ".handler"}, ("handler '.handler'", "module.function")),
+        ({"handler": "worker.handler "}, ("handler 'worker.handler '", "module.function")),
+        ({"handler": "a." + "b" * 127}, ("handler", "128 characters")),
+        ({"code": ""}, ("code ''", "name")),
+        ({"code": None}, ("code is None", "text")),
+        ({"queue": None}, ("queue is None", "text")),
         ({"retention": 14 * DAY}, ("dead_letter_retention 1209600 s", "retention 1209600 s")),
         ({"dead_letter_retention": 4 * DAY}, ("dead_letter_retention 345600 s", "retention 345600 s")),
         ({"dead_letter_retention": 14 * DAY + 1}, ("dead_letter_retention is 1209601 s",)),
@@ -106,6 +127,10 @@ def test_a_given_visibility_is_kept():
         ({"dispatcher": "caller"}, ("schedule is None", "dispatcher is 'caller'")),
         ({"schedule": "rate(1 hours)", "dispatcher": "caller"}, ("'rate(1 hours)'", "rate(1 hour)")),
         ({"schedule": "hourly", "dispatcher": "caller"}, ("'hourly'",)),
+        ({"schedule": "cron(0 12 * * * *)", "dispatcher": "caller"}, ("day-of-month is '*'", "day-of-week is '*'")),
+        ({"schedule": "cron(99 12 * * ? *)", "dispatcher": "caller"}, ("minutes takes 0 to 59", "'99'")),
+        ({"schedule": "cron(0 12 * * ?)", "dispatcher": "caller"}, ("six fields",)),
+        ({"schedule": "rate(1 hour)", "dispatcher": "Tracking-Caller"}, ("dispatcher 'Tracking-Caller'", "'_'")),
         ({"backlog_threshold": 0}, ("backlog_threshold is 0 messages", "1 to 120,000")),
     ],
 )
@@ -120,7 +145,11 @@ def test_what_cannot_be_true_is_refused_with_the_flow_the_values_and_the_fix(cha
 @pytest.mark.parametrize(
     "allowed",
     [
-        {"visibility": 300},
+        {"visibility": 1800},
+        {"visibility": 1801},
+        {"retention": 9001},
+        {"handler": "worker.handler"},
+        {"handler": "package/module.handler"},
         {"batch_size": 10},
         {"batch_size": 11, "batch_window": 1},
         {"reserved_concurrency": 5},
@@ -132,9 +161,11 @@ def test_what_is_just_allowed_is_not_refused(allowed):
     assert dataclasses.replace(FLOW, **allowed)
 
 
-@pytest.mark.parametrize("key", ["", "Image", "image-processing", "image__processing", "_image", "1st", "image_"])
+@pytest.mark.parametrize(
+    "key", [None, 1, "", "Image", "image-processing", "image__processing", "_image", "1st", "image_"]
+)
 def test_a_key_that_gives_no_variable_name_is_refused(key):
-    with pytest.raises(RefusedError, match=r"Flow key .*lower-case"):
+    with pytest.raises(RefusedError, match=r"^Flow .*key .*(lower-case|give a text)"):
         dataclasses.replace(FLOW, key=key)
 
 
@@ -166,6 +197,50 @@ def test_a_functions_name_has_at_most_64_characters(length, fits):
     else:
         with pytest.raises(RefusedError, match=r"has 65 characters and AWS takes 64"):
             together([flow], "shop")
+
+
+@pytest.mark.parametrize(("length", "fits"), [(59, True), (60, False)])
+def test_a_dispatchers_name_has_at_most_64_characters(length, fits):
+    flow = dataclasses.replace(FLOW, schedule="rate(1 hour)", dispatcher="d" * length)
+    if fits:
+        assert together([flow], "shop")
+    else:
+        with pytest.raises(RefusedError, match=r"'image_processing'.*dispatcher.*has 65 characters and AWS takes 64"):
+            together([flow], "shop")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"key": "api"}, "key 'api' is the name of the program's own function 'api'"),
+        ({"key": "job_sweeper"}, "key 'job_sweeper' is the name of the program's own function"),
+        ({"schedule": "rate(1 hour)", "dispatcher": "api"}, "dispatcher 'api' is the name of the program's own"),
+        ({"schedule": "rate(1 hour)", "dispatcher": "image_processing"}, "dispatcher 'image_processing' .* the flow"),
+        ({"schedule": "rate(1 hour)", "dispatcher": "other"}, "dispatcher 'other' is the name of the flow 'other'"),
+    ],
+)
+def test_a_function_that_the_stack_has_already_is_refused(changed, words):
+    other = dataclasses.replace(FLOW, key="other", queue="other")
+    with pytest.raises(RefusedError, match=words):
+        together([dataclasses.replace(FLOW, **changed), other], "shop", functions=("api", "job_sweeper", "migrate"))
+
+
+def test_all_that_is_wrong_with_a_flow_is_said_at_once():
+    with pytest.raises(RefusedError) as refused:
+        dataclasses.replace(FLOW, timeout=901, memory=1, queue="Images", producers=("api", "api"))
+    for words in ("timeout is 901 s", "memory is 1 MB", "queue 'Images'", "producer 'api'"):
+        assert words in str(refused.value)
+    kinds: dict[str, Any] = {"timeout": "60", "memory": "256", "producers": "api"}
+    with pytest.raises(RefusedError, match=r"timeout is '60'.* memory is '256'.* producers is 'api'"):
+        dataclasses.replace(FLOW, **kinds)
+
+
+def test_all_that_is_wrong_with_the_flows_of_a_stack_is_said_at_once():
+    flow = dataclasses.replace(FLOW, producers=("apii",))
+    with pytest.raises(RefusedError) as refused:
+        together([flow, flow, dataclasses.replace(FLOW, key="k" * 70, queue="other")], "shop", producers=("api",))
+    for words in ("the key 'image_processing'", "the queue 'image-processing'", "'apii'", "has 75 characters"):
+        assert words in str(refused.value)
 
 
 def test_a_producer_that_no_function_is_would_get_its_grants_nowhere_and_is_refused():
@@ -203,8 +278,10 @@ def test_the_registrys_entry_is_the_declaration_under_the_stacks_names():
 def test_a_dispatcher_is_one_of_the_senders_and_no_producer():
     flow = dataclasses.replace(FLOW, producers=("api",), schedule="rate(1 hour)", dispatcher="caller")
     assert (flow.producers, flow.senders) == (("api",), ("api", "caller"))
+    entry = flow.registry_entry("shop", deployed=True)
+    assert (entry["producers"], entry["schedule"], entry["deployed"]) == (["api", "caller"], "rate(1 hour)", True)
     entry = flow.registry_entry("shop", deployed=False)
-    assert (entry["producers"], entry["schedule"], entry["deployed"]) == (["api", "caller"], "rate(1 hour)", False)
+    assert (entry["producers"], entry["schedule"], entry["deployed"]) == (["api"], None, False)
     assert together([flow], "shop", producers=("api",)) == (flow,)
 
 

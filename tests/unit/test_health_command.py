@@ -6,6 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from local.background import Background
 from ops import health
 from ops.cli import app
 from ops.errors import UserError
@@ -74,6 +75,15 @@ def test_each_flow_has_a_line_and_what_is_wrong_its_words(answers):
     [line] = [line for line in shown.splitlines() if line.startswith("a ")]
     assert line.split() == ["a", "degraded", "3", "1", "61", "s", "0", "Active", "Enabled", "-"]
     assert "a: 2 dead letters wait in [p-a-dlq]." in shown
+
+
+def test_what_fails_in_the_background_of_the_embedded_cloud_has_a_line(answers, monkeypatch, tmp_path):
+    monkeypatch.setattr(health, "HOME", tmp_path)
+    Background(tmp_path, lambda: 0.0).run("rule [nightly]", lambda: 1 / 0)
+    answers(document(), document())
+    words = "embedded cloud: rule [nightly] failed once, last at 1970-01-01T00:00:00Z: ZeroDivisionError: division by"
+    assert words in CliRunner().invoke(app, ["health"]).output
+    assert words not in CliRunner().invoke(app, ["health", "--stack", "staging"]).output
 
 
 def test_json_is_the_functions_answer(answers):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -12,9 +13,19 @@ from handlers.api import health as deep
 from handlers.api import health_questions as questions
 from handlers.api.health import DeepCheck
 from handlers.api.health_config import VARIABLES
+from handlers.api.health_jobs import JobsSight
 from handlers.common.registry import RegisteredFlow, Registry, RegistryError
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+JOBS = JobsSight(
+    last_success=NOW,
+    waiting=0,
+    abandoned=0,
+    queue_failed=0,
+    permanently_failed=0,
+    swept_at=NOW,
+    left_undone=0,
+)
 ROLE = "bluemoxon-local-api"
 ARN = f"arn:aws:sts::123456789012:assumed-role/{ROLE}/session"
 MISSING = ("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
@@ -122,8 +133,8 @@ def environ(monkeypatch):
         monkeypatch.setenv(name, "local")
     for key in ("a", "b"):
         monkeypatch.setenv(f"BMX_{key.upper()}_QUEUE_NAME", f"p-{key}")
-    sight = questions.DatabaseSight(NOW)
-    monkeypatch.setattr(questions, "database", lambda *_: sight)
+    sight = questions.DatabaseSight(JOBS)
+    monkeypatch.setattr(questions, "database", lambda *_, **__: sight)
     monkeypatch.setattr(deep, "SECONDS", 0.5)
     monkeypatch.setattr(deep, "DATABASE_SECONDS", 0.5)
     return monkeypatch
@@ -317,9 +328,36 @@ def test_the_last_image_job_is_the_jobs_tables(environ):
     assert health.checks.sqs.queues["image_processing"].last_success == NOW
 
 
+@pytest.mark.parametrize(
+    ("found", "code", "words"),
+    [
+        ({"waiting": 1_200}, "jobs_waiting", "1,200 image jobs have waited for their message for more than 720 s"),
+        ({"abandoned": 2}, "jobs_waiting", "Workers died at 2 image jobs more than 720 s ago"),
+        ({"queue_failed": 3}, "jobs_not_sent", "3 image jobs could not be queued"),
+        ({"permanently_failed": 4}, "jobs_given_up", "4 image jobs were given up"),
+        ({"left_undone": 5}, "sweeper_late", "could not send or free 5 image jobs"),
+        ({"swept_at": NOW - timedelta(minutes=15)}, "sweeper_late", "last ended a run 15 minutes ago"),
+    ],
+)
+def test_jobs_that_nobody_may_forget_degrade_their_flow_and_no_other(environ, found, code, words):
+    environ.setenv("BMX_IMAGE_PROCESSING_QUEUE_NAME", "p-image_processing")
+    environ.setattr(questions, "database", lambda *_, **__: questions.DatabaseSight(replace(JOBS, **found)))
+    queues = check(Cloud(flow("image_processing"), flow("a"))).fresh().checks.sqs.queues
+    mine = queues["image_processing"]
+    assert (mine.status, mine.diagnosis_code, words in mine.diagnosis) == ("degraded", code, True)
+    assert (queues["a"].status, queues["a"].jobs) == ("healthy", None)
+
+
+def test_a_sweeper_that_ran_a_moment_ago_is_well(environ):
+    environ.setenv("BMX_IMAGE_PROCESSING_QUEUE_NAME", "p-image_processing")
+    just = replace(JOBS, swept_at=NOW - timedelta(minutes=14, seconds=59))
+    environ.setattr(questions, "database", lambda *_, **__: questions.DatabaseSight(just))
+    assert check(Cloud(flow("image_processing"))).fresh().checks.sqs.queues["image_processing"].status == "healthy"
+
+
 def test_a_database_that_does_not_answer_delays_by_its_deadline_and_hides_nothing(cloud, environ):
     hangs = threading.Event()
-    environ.setattr(questions, "database", lambda *_: hangs.wait(30))
+    environ.setattr(questions, "database", lambda *_, **__: hangs.wait(30))
     began = time.monotonic()
     health, queue = look(cloud)
     took = time.monotonic() - began

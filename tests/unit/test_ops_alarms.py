@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -122,6 +123,32 @@ def policy_without_cloudwatch(account: Account) -> None:
     account.let_in(LET_IN | {"Action": "sns:Subscribe"}, ROOT | {"Action": "sns:Publish"})
 
 
+def policy_with_a_single_statement(account: Account) -> None:
+    single = json.dumps({"Version": "2012-10-17", "Statement": ROOT | {"Action": "sns:Publish"}})
+    account.client("sns").set_topic_attributes(TopicArn=account.topic, AttributeName="Policy", AttributeValue=single)
+
+
+def policy_that_denies(account: Account) -> None:
+    everybody = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": "*"}
+    account.let_in(LET_IN | {"Action": "sns:Publish"}, everybody)
+
+
+def policy_for_another_account(account: Account) -> None:
+    other = {"Condition": {"StringEquals": {"aws:SourceAccount": "999988887777"}}}
+    account.let_in(LET_IN | {"Action": "sns:Publish"} | other)
+
+
+def policy_that_nobody_here_can_read(account: Account) -> None:
+    account.let_in(LET_IN | {"Action": "sns:Publish"} | {"Condition": {"DateGreaterThan": {"aws:CurrentTime": "2026"}}})
+
+
+def key_that_denies(account: Account) -> None:
+    # moto holds callers to a denial of more than this
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+    policy = document(ROOT, LET_IN | {"Action": ["kms:Decrypt", "kms:GenerateDataKey*"]}, denial)
+    account.client("kms").put_key_policy(KeyId=account.key, PolicyName="default", Policy=policy)
+
+
 def key_without_cloudwatch(account: Account) -> None:
     account.client("kms").put_key_policy(KeyId=account.key, PolicyName="default", Policy=document(ROOT))
 
@@ -147,6 +174,9 @@ def no_topic(account: Account) -> None:
     account.client("sns").delete_topic(TopicArn=account.topic)
 
 
+KEPT_OUT = "the policy of topic made-up-alarms does not let cloudwatch.amazonaws.com in"
+
+
 @pytest.mark.parametrize(
     ("break_link", "words"),
     [
@@ -154,7 +184,15 @@ def no_topic(account: Account) -> None:
         (wrong_function, "its dimension is wrong: there is no FunctionName made-up-gone"),
         (no_action, "no action: nobody is told"),
         (disabled_actions, "its actions are disabled"),
-        (policy_without_cloudwatch, "the policy of topic made-up-alarms does not let cloudwatch.amazonaws.com publish"),
+        (policy_without_cloudwatch, KEPT_OUT),
+        (policy_with_a_single_statement, KEPT_OUT),
+        (policy_that_denies, f"{KEPT_OUT}: sns:Publish is denied with an explicit deny"),
+        (policy_for_another_account, KEPT_OUT),
+        (
+            policy_that_nobody_here_can_read,
+            "whether the policy of topic made-up-alarms lets cloudwatch.amazonaws.com in",
+        ),
+        (key_that_denies, "the policy of the key of topic made-up-alarms does not let"),
         (key_without_cloudwatch, "the policy of the key of topic made-up-alarms does not let"),
         (key_without_decrypt, "the policy of the key of topic made-up-alarms does not let"),
         (key_disabled, "the key of topic made-up-alarms is Disabled"),
@@ -170,6 +208,53 @@ def test_one_broken_link_is_the_one_problem_and_named(
     break_link(account)
     (problem,) = account.problems()
     assert problem.startswith(words)
+
+
+def single_statement(account: Account) -> None:
+    statement = LET_IN | {"Action": "sns:Publish"}
+    account.client("sns").set_topic_attributes(
+        TopicArn=account.topic,
+        AttributeName="Policy",
+        AttributeValue=json.dumps({"Version": "2012-10-17", "Statement": statement}),
+    )
+
+
+def default_policy_of_a_topic(account: Account) -> None:
+    """As SNS writes it: everybody, on condition that the topic's owner is the account."""
+    condition = {"StringEquals": {"AWS:SourceOwner": ACCOUNT}}
+    everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": ["SNS:Publish", "SNS:Subscribe"]}
+    account.let_in(everybody | {"Resource": account.topic, "Condition": condition})
+
+
+def denies_what_is_not_tls(account: Account) -> None:
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    account.let_in(
+        LET_IN | {"Action": "sns:Publish"},
+        {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": "*", "Condition": insecure},
+    )
+
+
+def lets_in_this_alarm(account: Account) -> None:
+    alarm = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:made-up-*"
+    account.let_in(LET_IN | {"Action": "sns:Publish", "Condition": {"ArnLike": {"aws:SourceArn": alarm}}})
+
+
+@pytest.mark.parametrize(
+    "write", [single_statement, default_policy_of_a_topic, denies_what_is_not_tls, lets_in_this_alarm]
+)
+def test_a_policy_that_lets_cloudwatch_in_is_no_problem_however_it_is_written(
+    account: Account, write: Callable[[Account], None]
+) -> None:
+    write(account)
+    assert account.problems() == []
+
+
+def test_on_this_machine_the_log_is_named_where_it_lies(account: Account, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(alarms, "HOME", Path("/somewhere/else"))
+    handle = StackHandle("local", {"alarms_topic_arn": account.topic}, account.client)
+    monkeypatch.setattr(alarms, "stack", lambda name: handle)
+    alarms.show("local", as_json=False, check=False)
+    assert "written to /somewhere/else/logs/alarms.log" in capsys.readouterr().out
 
 
 def test_somebody_who_has_not_confirmed_does_not_hear(account: Account) -> None:

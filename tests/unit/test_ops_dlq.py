@@ -14,7 +14,7 @@ from ops.errors import UserError
 from ops.stacks import StackHandle
 
 GROUP = "/p/operations"
-FLOW = {"key": "tracking", "queue_name": "p-t", "dead_letter_queue_name": "p-t-dlq"}
+FLOW = {"key": "tracking", "queue_name": "p-t", "dead_letter_queue_name": "p-t-dlq", "function_name": "f-t"}
 OUTPUTS = {
     "flows": [FLOW],
     "operations_log_group": GROUP,
@@ -55,6 +55,18 @@ def logged(handle: StackHandle) -> list[dict[str, Any]]:
     return [json.loads(event["message"]) for event in events]
 
 
+def refusing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Somebody who says no; what they are asked."""
+    asked: list[str] = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return "no"
+
+    monkeypatch.setattr("builtins.input", answer)
+    return asked
+
+
 def test_a_redrive_is_logged_with_who_and_what_and_moves_the_letter(handle: StackHandle) -> None:
     wanted = put(handle)
     assert dlq.redrive(dlq.Request("staging", "tracking", [wanted])) == 0
@@ -66,7 +78,7 @@ def test_a_redrive_is_logged_with_who_and_what_and_moves_the_letter(handle: Stac
 
 @pytest.mark.parametrize(
     ("chosen", "says"),
-    [({}, "2 of about 2: "), ({"error": "NOT JSON"}, "2: ")],
+    [({}, "2 of about 2: "), ({"error": "NOT JSON"}, "2 of 2: ")],
     ids=["a whole queue", "those of one reason"],
 )
 def test_progress_says_how_many_there_are_where_that_can_be_known(
@@ -76,6 +88,45 @@ def test_progress_says_how_many_there_are_where_that_can_be_known(
     put(handle, "neither")
     assert dlq.redrive(dlq.Request("staging", "tracking", yes=True, **chosen)) == 0
     assert f"\n{says}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [({}, "Send back about 2 dead letters of t"), ({"error": "not json"}, "Send back 1 dead letter of tracking whose")],
+    ids=["a whole queue", "those of one reason"],
+)
+def test_a_redrive_looks_before_it_asks_and_says_how_many(
+    handle: StackHandle, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any], words: str
+) -> None:
+    put(handle, "no JSON")
+    put(handle)
+    asked = refusing(monkeypatch)
+    with pytest.raises(UserError, match="Not confirmed"):
+        dlq.redrive(dlq.Request("staging", "tracking", **chosen))
+    assert [prompt.startswith(words) for prompt in asked] == [True], asked
+    assert (left(handle), left(handle, "p-t")) == (2, 0)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"error": "no such reason"}], ids=["an empty queue", "no such reason"])
+def test_where_nothing_fits_nobody_is_asked(
+    handle: StackHandle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], chosen: dict[str, Any]
+) -> None:
+    if chosen:
+        put(handle)
+    monkeypatch.setattr("builtins.input", pytest.fail)
+    assert dlq.redrive(dlq.Request("staging", "tracking", **chosen)) == 0
+    assert "no dead letter of tracking fits" in capsys.readouterr().out
+    assert left(handle) == len(chosen)
+
+
+def test_a_managed_redrive_says_how_many_before_it_is_agreed_to(
+    handle: StackHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(handle)
+    asked = refusing(monkeypatch)
+    with pytest.raises(UserError, match="Not confirmed"):
+        dlq.managed(dlq.Request("staging", "tracking"))
+    assert "about 1 dead letter of tracking, by SQS" in asked[0]
 
 
 def test_a_queue_that_cannot_be_counted_is_named_before_anything_is_sent(handle: StackHandle) -> None:

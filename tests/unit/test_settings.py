@@ -13,7 +13,7 @@ from pulumi.runtime import config as runtime_config
 import settings
 from components.artefact import Build, BuildArtefact, ImageArtefact
 from components.database import Managed
-from settings import Settings, parse
+from settings import Known, Settings, parse
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "0" * 64
@@ -41,9 +41,9 @@ def texts(given):
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
 
 
-def refusal(changed, stack="local", secrets=()):
+def refusal(changed, stack="local", secrets=(), known=None):
     with pytest.raises(ValueError) as refused:
-        parse(texts({**GIVEN, **changed}), stack, secrets)
+        parse(texts({**GIVEN, **changed}), stack, secrets, known)
     message = str(refused.value)
     assert VALUE not in message
     assert "\n" not in message
@@ -89,7 +89,20 @@ def test_a_credential_is_refused_by_name_with_the_sentence_who_owns_it(changed, 
     ],
 )
 def test_any_other_undeclared_key_is_refused_by_name(changed, path):
-    assert f"{path} is not declared. Remove it, or correct its name." in refusal(changed)
+    assert re.search(
+        rf"{path} is not declared\. (Remove it, or correct its name|Did you mean '\w+'\?)", refusal(changed)
+    )
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"), [("prefx", "prefix"), ("alarmemails", "alarmEmails"), ("alarm_emails", "alarmEmails")]
+)
+def test_a_misspelt_key_is_named_with_the_one_that_was_meant(misspelt, meant):
+    given = {misspelt if key == meant else key: value for key, value in GIVEN.items()}
+    with pytest.raises(ValueError) as refused:
+        parse(texts(given), "local")
+    assert f"{misspelt} is not declared. Did you mean {meant!r}?" in str(refused.value)
+    assert f"{meant} is missing." in str(refused.value)
 
 
 def test_a_secret_is_refused_even_under_a_declared_key():
@@ -101,7 +114,37 @@ def test_all_that_is_wrong_is_said_at_once():
     message = refusal({"dbPassword": VALUE, "replicas": VALUE, "prefix": "Blue"}, secrets=["dbPassword"])
     assert "dbPassword is a secret." in message
     assert "replicas is not declared." in message
-    assert "prefix:" in message
+    assert "prefix must be lower-case words" in message
+
+
+def test_no_fault_hides_another_ones_of_several_keys_included():
+    message = refusal(
+        {
+            "environment": "staging",
+            "prefix": "books",
+            "network": "[broken",
+            "database": {**MANAGED, "forceTls": False, "username": "rdsadmin", "maxAllocatedStorage": 21},
+            "artefacts": {"image_processing": {"build": {}}, "x": {"image": "r:latest"}},
+            "alarmEmails": VALUE,
+            "imagesCdnUrl": "http://x.example.com",
+            "bundleDependencies": "perhaps",
+            "replicas": "2",
+        }
+    )
+    for words in (
+        "environment is 'staging' and the stack is 'local'",
+        "prefix must end with '-local'",
+        "network is not JSON",
+        "database.username",
+        "artefacts.x.image",
+        "alarmEmails must be a list",
+        "imagesCdnUrl must be an https address",
+        "bundleDependencies",
+        "replicas is not declared.",
+    ):
+        assert words in message
+    assert "network is missing" not in message
+    assert "alarmEmails is missing" not in message
 
 
 @pytest.mark.parametrize(
@@ -110,6 +153,38 @@ def test_all_that_is_wrong_is_said_at_once():
         ({"network": None}, "network"),
         ({"network": "[" + VALUE}, "network is not JSON (line 1, column 2)."),
         ({"network": {"vpcId": "vpc-1", "subnetIds": []}}, "network.subnetIds"),
+        ({"network": {"vpcId": "vpc-1", "subnetIds": [f"subnet-{n}" for n in range(17)]}}, "network.subnetIds"),
+        ({"network": {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-1"]}}, "names a subnet twice"),
+        ({"network": {"vpcId": "vpc-1", "subnetIds": ["subnet-1"]}}, "at least 2 subnets, in two availability zones"),
+        ({"network": VALUE}, "network must be an object"),
+        ({"artefacts": "3"}, "artefacts must be an object"),
+        ({"alarmEmails": VALUE}, "alarmEmails must be a list; write each entry on a line of its own, behind '- '."),
+        ({"alarmEmails": ["a@b.example", "A@b.example"]}, "alarmEmails.1 is the address of alarmEmails.0 again"),
+        (
+            {"imagesCdnUrl": f"https://user:{VALUE}@cdn.example.com"},
+            "imagesCdnUrl must be an https address without cred",
+        ),
+        ({"imagesCdnUrl": "https://cdn.example.com?x=1"}, "imagesCdnUrl must be an https address"),
+        ({"database": {**MANAGED, "engineVersion": "16.3"}}, "database.engineVersion: must be a major version alone"),
+        ({"database": {**MANAGED, "engineVersion": "sixteen"}}, 'as "16"'),
+        ({"database": {**MANAGED, "engineVersion": "99"}}, "13 to 18"),
+        (
+            {"database": {**MANAGED, "allocatedStorage": 100, "maxAllocatedStorage": 109}},
+            "maxAllocatedStorage is 109 GB and allocatedStorage 100 GB, and RDS takes 10 % above it at least; give 110",
+        ),
+        ({"database": {**MANAGED, "maxAllocatedStorage": 65_537}}, "database.maxAllocatedStorage"),
+        *(
+            ({"database": {**MANAGED, "username": name}}, "database.username: is a name that RDS or PostgreSQL keeps")
+            for name in ("rdsadmin", "admin", "RdsAdmin", "user", "pg_owner", "public", "rds_superuser")
+        ),
+        *(
+            ({"database": {**MANAGED, "username": name}}, "database.username: must be a letter and then")
+            for name in ("blue-moxon", "1st", "_owner", "o" * 17, "öwner", "a b")
+        ),
+        *(
+            ({"database": {**MANAGED, "databaseName": name}}, "database.databaseName: ")
+            for name in ("blue-moxon", "template0", "select", "admin", "d" * 64)
+        ),
         ({"network": {"subnetIds": ["subnet-1"]}}, "network.vpcId is missing."),
         ({"database": {"instanceClass": "x"}}, "database.mode must be one of adopted, external, managed."),
         ({"database": {"mode": VALUE}}, "database.mode must be one of adopted, external, managed."),
@@ -126,6 +201,7 @@ def test_all_that_is_wrong_is_said_at_once():
         ({"bundleDependencies": "perhaps"}, "bundleDependencies"),
         ({"environment": "production"}, "environment"),
         ({"prefix": "bluemoxon"}, "prefix must end with '-local'"),
+        ({"prefix": "Blue-local"}, "prefix must be lower-case words"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_place(changed, words):
@@ -165,11 +241,29 @@ def test_code_that_is_not_configured_is_none():
     assert parse(texts(GIVEN), "local").artefact("analysis") is None
 
 
-def test_an_artefact_that_nothing_goes_by_is_refused_by_its_name():
-    settings = parse(texts(GIVEN), "local")
-    settings.refuse_stray_artefacts(settings.artefacts)
-    with pytest.raises(ValueError, match=r"artefacts\.image_processing is code .* by: analysis, tracking"):
-        settings.refuse_stray_artefacts(["tracking", "analysis"])
+def test_artefacts_that_nothing_goes_by_are_refused_by_name_with_those_that_there_are():
+    strays = {"artefacts": {name: GIVEN["artefacts"]["image_processing"] for name in ("analsis", "trackin")}}
+    message = refusal(strays, known=Known(lambda prefix: [prefix, "tracking", "analysis"]))
+    for name in strays["artefacts"]:
+        assert f"artefacts.{name} is code that no flow goes by" in message
+    assert "Flows go by: analysis, bluemoxon-local, tracking." in message
+    parse(texts(GIVEN), "local", known=Known(lambda _: ["image_processing"]))
+
+
+def test_an_image_is_built_only_where_there_is_a_dockerfile_for_it():
+    build = {"artefacts": {"analysis": {"build": {}}}, "environment": "staging", "prefix": "bluemoxon-staging"}
+    said = refusal(build, "staging", known=Known(builds=["image_processing"]))
+    assert "artefacts.analysis.build: this project has no Dockerfile for it, only for image_processing." in said
+
+
+def test_an_existing_user_name_may_be_longer_than_a_new_one():
+    adopted = {
+        **{key: value for key, value in MANAGED.items() if key != "mode"},
+        **{"mode": "adopted", "identifier": "i", "subnetGroup": "s", "parameterGroup": "p", "securityGroupId": "sg-1"},
+        **{"secretArn": "arn:s", "secretName": "s", "username": "o" * 17},
+    }
+    taken = parse(texts({**GIVEN, "database": adopted}), "local").database
+    assert not isinstance(taken, Managed)
 
 
 @pytest.fixture
@@ -198,7 +292,7 @@ def test_the_engines_configuration_is_read_and_other_namespaces_are_not(configur
 
 
 def test_a_refusal_is_one_message_without_a_traceback(configured):
-    with pytest.raises(pulumi.RunError, match=r"Configuration of stack 'local': dbPassword is not declared") as refused:
+    with pytest.raises(pulumi.RunError, match=r"stack 'local' \(Pulumi\.local\.yaml\): dbPassword is not") as refused:
         configured({"dbPassword": VALUE})
     assert VALUE not in str(refused.value)
 

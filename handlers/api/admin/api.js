@@ -3,13 +3,17 @@
 const STORED = "bluemoxon-admin-key";
 const ROOT = new URL("../api/v1/", import.meta.url);
 const PATIENCE = 35_000; // API Gateway gives up after 30 s
+const AGAIN = 2;
+const PAUSE = 1_000;
+const IN_USE = "urn:bluemoxon:problem:idempotency-key-in-use";
 
-/** Something that the operator can be told; `message` is a sentence. `offline` where nothing answered. */
+/** Something that the operator can be told; `message` is a sentence. `offline` where nothing answered, `again` where it may work in a moment. */
 export class Trouble extends Error {
-  constructor(message, { status = 0, offline = false } = {}) {
+  constructor(message, { status = 0, offline = false, again = false } = {}) {
     super(message);
     this.status = status;
     this.offline = offline;
+    this.again = again;
   }
 }
 
@@ -32,15 +36,24 @@ export class Api {
     return this.call("GET", path);
   }
 
-  post(path, body) {
-    return this.call("POST", path, body);
+  /** Post; what got no answer is sent again under the same key, so that it is done once. */
+  async post(path, body) {
+    const once = path.startsWith("admin/") ? undefined : `"${crypto.randomUUID()}"`;
+    for (let left = once ? AGAIN : 0; ; left -= 1) {
+      try {
+        return await this.call("POST", path, body, once);
+      } catch (error) {
+        if (left === 0 || !(error.offline || error.again)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      }
+    }
   }
 
   /** Call the API; a refused key is asked for anew and the call goes on with it. */
-  async call(method, path, body) {
+  async call(method, path, body, once) {
     for (;;) {
       const key = this.key ?? (await this.askOnce("Enter the key that you were given for this API."));
-      const answer = await send(method, path, key, body);
+      const answer = await send(method, path, key, body, once);
       if (answer.status !== 401) return read(answer);
       if (this.key === key) this.forget();
       // Another call may have brought a new key meanwhile.
@@ -63,9 +76,10 @@ export class Api {
   }
 }
 
-async function send(method, path, key, body) {
+async function send(method, path, key, body, once) {
   const headers = { "X-API-Key": key };
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (once !== undefined) headers["Idempotency-Key"] = once;
   try {
     return await fetch(new URL(path, ROOT), {
       method, headers, body: body === undefined ? undefined : JSON.stringify(body),
@@ -88,7 +102,8 @@ async function read(answer) {
   }
   if (answer.ok) return document;
   const words = document.detail ?? document.title ?? document.message ?? "The API refused without a reason.";
-  throw new Trouble(`${words} (HTTP ${answer.status})`, { status: answer.status });
+  const again = [502, 503, 504].includes(answer.status) || document.type === IN_USE;
+  throw new Trouble(`${words} (HTTP ${answer.status})`, { status: answer.status, again });
 }
 
 /** Post a file to the storage's presigned form; `progress` hears of shares from 0 to 1. The key stays here. */
