@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,13 +122,14 @@ def test_nothing_acknowledged_is_lost_ids_are_unique_and_jobs_complete(deployed:
     def ended() -> bool:
         return {insisting(partial(api.job, job))["status"] for job in jobs} <= ENDED
 
-    for _ in range(FLOW.receives):
-        try:
-            eventually(ended, "a message was given back", 15)
+    # A message that was given back is visible again after its timeout. A clock that jumps ends whatever worker is busy,
+    # so each has the time to finish in between.
+    for _ in range(FLOW.receives - 1):
+        if ended():
             break
-        except AssertionError:
-            deployed.cloud.clock.advance(FLOW.visibility_timeout + 1)
-    eventually(ended, "the jobs do not end", 120)
+        deployed.cloud.clock.advance(FLOW.visibility_timeout + 1)
+        with suppress(AssertionError):
+            eventually(ended, "a message was given back once more", 120)
     assert [api.job(job)["status"] for job in jobs] == ["completed"] * SERVERS
 
 
