@@ -138,7 +138,7 @@ class Rds:
             server = self._servers.get(instance.db_instance_identifier)
             becomes_managed = wanted.get("manage_master_user_password") and not managed
             if server and (wanted.get("master_user_password") or becomes_managed):
-                server.set_password(instance.master_username, _password(instance, wanted))
+                _set_password(server, instance, _password(instance, wanted))
             return instance
 
     def rotate(self, secret: MasterUserSecret) -> None:
@@ -152,7 +152,7 @@ class Rds:
         with self._lock:
             server = self._servers.get(getattr(instance, "db_instance_identifier", ""))
             if server:
-                server.set_password(instance.master_username, password)
+                _set_password(server, instance, password)
             secret.secretsmanager.put_secret_value(
                 secret.secret.arn, _secret_string(instance.master_username, password), None, None, ["AWSCURRENT"]
             )
@@ -239,6 +239,13 @@ class Rds:
 
     def _address(self, instance: Any) -> str | None:
         return HOST if instance.db_instance_identifier in self._servers else None
+
+
+def _set_password(server: Postgres, instance: Any, password: str) -> None:
+    try:
+        server.set_password(instance.master_username, password)
+    except (PostgresError, OSError, psycopg.Error) as error:
+        raise RDSClientError("InternalFailure", f"{instance.db_instance_identifier}: {error}") from error
 
 
 def _secret_string(user: str, password: str) -> str:

@@ -12,8 +12,9 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
-from handlers.common.database import DatabaseUnavailableError
+from handlers.common.database import DatabaseUnavailableError, is_passing
 from handlers.common.order import BookMissingError
 from handlers.common.secrets import SecretError
 from handlers.common.settings import SettingError
@@ -117,6 +118,10 @@ def _unexpected(error: Exception) -> ProblemError:
     return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the log of the service says why.")
 
 
+def _statement(error: SQLAlchemyError) -> ProblemError:
+    return _unavailable(error) if is_passing(error) else _unexpected(error)
+
+
 def _same(error: ProblemError) -> ProblemError:
     return error
 
@@ -133,6 +138,7 @@ TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], ProblemEr
         lambda _: ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json."),
     ),
     ((DatabaseUnavailableError, StorageError, SecretError, SettingError), _unavailable),
+    ((SQLAlchemyError,), _statement),
     ((Exception,), _unexpected),
 )
 

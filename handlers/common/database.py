@@ -47,6 +47,22 @@ class DatabaseUnavailableError(RuntimeError):
         self.refusal = refusal
 
 
+# Errors of class 25 that are the server's state and not ours: the transaction waited too long for its client
+# (idle_in_transaction_session_timeout), and an Aurora instance that became a reader in a failover.
+_PASSING = frozenset({"25P03", "25006"})
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error of a statement says how the database is at the moment, so that a later try may do.
+
+    A time limit, a lock, a cut connection, a restart, a full pool are; a wrong statement and a refused value are not.
+    """
+    if isinstance(error, sa.exc.DBAPIError):
+        passing = getattr(error.orig, "sqlstate", None) in _PASSING
+        return passing or error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
+    return isinstance(error, sa.exc.TimeoutError)
+
+
 @dataclass(frozen=True)
 class Login:
     """Where the database is and who logs in; `version` is the id of the version of the credentials."""

@@ -67,10 +67,19 @@ def test_a_password_that_does_not_fit_is_said_to_operators_without_the_password(
     secrets.put_secret_value(SecretId=secret_arn, SecretString=json.dumps(value | {"password": "hunter2"}))
     answer = call("GET", DEEP)
     assert answer.status == 503
-    assert "no connection to the database" in answer.json["checks"]["database"]["error"]
+    assert "the server refuses the password" in answer.json["checks"]["database"]["error"]
     assert "hunter2" not in answer.text
     assert answer.json["checks"]["s3"]["status"] == "healthy"
     assert "jobs table cannot be read" in answer.text
+
+
+def test_a_database_that_is_down_is_not_called_a_wrong_password(flows, secret_arn):
+    secrets = boto3.client("secretsmanager")
+    value = json.loads(secrets.get_secret_value(SecretId=secret_arn)["SecretString"])
+    secrets.put_secret_value(SecretId=secret_arn, SecretString=json.dumps(value | {"port": 1}))
+    error = call("GET", DEEP).json["checks"]["database"]["error"]
+    assert "the server cannot be reached" in error
+    assert "password" not in error
 
 
 def test_a_missing_variable_is_named_and_a_key_is_still_known(flows, monkeypatch):

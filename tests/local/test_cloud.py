@@ -379,6 +379,16 @@ def test_a_database_that_dies_comes_back_and_is_not_called_available_meanwhile(c
     assert logs_in(rds, "given", "the-first-one")
 
 
+def test_a_password_that_cannot_be_set_is_an_error_of_rds_and_no_traceback(cloud, rds, given):
+    server = cloud.rds.server("given")
+    server._execute(psycopg.sql.SQL("ALTER ROLE app RENAME TO somebody_else"))
+    try:
+        refused = code(rds.modify_db_instance, DBInstanceIdentifier="given", MasterUserPassword="for-nobody-here")
+    finally:
+        server._execute(psycopg.sql.SQL("ALTER ROLE somebody_else RENAME TO app"))
+    assert refused[0] == "InternalFailure"
+
+
 def test_a_database_whose_supervisor_dies_has_failed_and_a_reboot_brings_it_back(cloud, rds, given):
     server = cloud.rds.server("given")
     pid = server.pid
