@@ -20,7 +20,8 @@ from components.needs import Need
 from components.package import PYTHON, Package
 from components.refused import RefusedError
 
-# "Lambda quotas": all variables of a function together, as `environment_bytes` counts them.
+# "Lambda quotas": all variables of a function together. Measured is their JSON, which Lambda's refusal quotes ("String
+# measured: {...}", github-aws-runners/terraform-aws-github-runner, issue 3594).
 LARGEST_ENVIRONMENT = 4 * 1024
 
 
@@ -166,24 +167,30 @@ def _environment(
         **{platform.variable_prefix + name: value for grant in granted for name, value in grant.variables.items()},
     }
 
-    def refuse_too_large(known: dict[str, str]) -> dict[str, str]:
+    def refuse_too_large(known: dict[str, str]) -> None:
         size = environment_bytes(known)
         if size > LARGEST_ENVIRONMENT:
             raise RefusedError(
-                f"The variables of function {function_name!r} have {size:,} bytes as JSON and Lambda takes "
-                f"{LARGEST_ENVIRONMENT:,}; put what is many into a file of its package."
+                f"The {len(known)} variables of function {function_name!r} have {size:,} bytes as Lambda measures them "
+                f"and it takes {LARGEST_ENVIRONMENT:,}; put what is many into a file of its package."
             )
-        return known
 
-    return pulumi.Output.all(**dict(sorted(variables.items()))).apply(refuse_too_large)
+    # In a preview some values are not known yet; what is too much without them is refused before anything is made.
+    checked = pulumi.Output.all(**{name: _known(value) for name, value in variables.items()}).apply(refuse_too_large)
+    given: pulumi.Output[dict[str, str]] = pulumi.Output.all(**dict(sorted(variables.items())))
+    return pulumi.Output.all(given, checked).apply(lambda both: both[0])
+
+
+def _known(value: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return a value, or nothing of one that is not known yet."""
+    return pulumi.Output.from_input(value).apply(
+        lambda text: text if isinstance(text, str) else "", run_with_unknowns=True
+    )
 
 
 def environment_bytes(variables: Mapping[str, str]) -> int:
-    """How large Lambda finds these variables.
-
-    It measures their JSON, as its refusal shows: "exceeded the 4KB limit. String measured: {"NAME":"value",…}".
-    """
-    return len(json.dumps(dict(variables), separators=(",", ":")).encode())
+    """Return the bytes of a function's variables as Lambda measures them."""
+    return len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def _needed_before(code: Package | Artefact | BuiltImage) -> list[pulumi.Resource]:

@@ -14,6 +14,8 @@ class _Prefixed:
     prefix: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.prefix, str):
+            raise RefusedError(f"{type(self).__name__}({self.prefix!r}): a prefix is a text, as 'photos/'.")
         if not self.prefix.endswith("/") or self.prefix.startswith("/") or "*" in self.prefix or "?" in self.prefix:
             raise RefusedError(
                 f"{type(self).__name__}({self.prefix!r}): a prefix names a folder, as 'photos/'; it ends with '/', "

@@ -1,7 +1,7 @@
 """Package: the zip of a function whose code lies in this project.
 
-The same files give the same bytes on every machine and in every preview: names are sorted, nothing compiled goes in,
-and what pip installs is kept by the hash of its requirements.
+The same files give the same bytes on every machine and in every preview: names are sorted, only files of the types that
+a function reads go in, no link is followed, and what pip installs is kept by the hash of its requirements.
 """
 
 import hashlib
@@ -22,10 +22,11 @@ PYTHON = "3.13"
 # What wheels for Amazon Linux 2023 (glibc 2.34) on x86_64 may call their platform; pip derives none from another.
 PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
+#: What of a folder goes in; a new type of file is entered here. All else is an editor's, a tool's or a secret.
+TYPES = frozenset({".css", ".html", ".js", ".json", ".mako", ".py", ".svg", ".toml"})
 # Nothing of these is read by a running function, and compiled files differ by machine.
 _LEFT_OUT_FOLDERS = frozenset({"__pycache__", "tests"})
-_LEFT_OUT_FILES = frozenset({"Dockerfile", ".DS_Store"})
-_LEFT_OUT_SUFFIXES = (".pyc", ".pyo")
+_COMPILED = (".pyc", ".pyo")
 # Written by pip with the path of its own interpreter, or with hashes of what is removed here.
 _LEFT_OUT_METADATA = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
@@ -59,7 +60,8 @@ def package(
     Parameters
     ----------
     sources
-        Files and folders, relative to the project; each keeps its path in the zip.
+        Files and folders, relative to the project; each keeps its path in the zip. Of a folder go in the files of
+        `TYPES` that are neither hidden nor in a hidden folder.
     generated
         Files that the program writes: path in the zip to text.
     requirements
@@ -73,7 +75,8 @@ def package(
     Raises
     ------
     RefusedError
-        A source is not there, two things would have the same name, or pip could not install the requirements.
+        A source is not there, a link lies in the way, two things would have the same name, or pip could not install the
+        requirements.
     """
     root = root or Path.cwd()
     assets: dict[str, pulumi.Asset | pulumi.Archive] = {}
@@ -101,23 +104,36 @@ def package(
 def _names(root: Path, sources: Sequence[str]) -> Iterator[str]:
     for source in sources:
         path = root / source
+        _refuse_link(root, path)
         if path.is_file():
             yield source
         elif path.is_dir():
-            yield from (file.relative_to(root).as_posix() for file in _walk(path))
+            yield from (file.relative_to(root).as_posix() for file in _walk(root, path))
         else:
             raise RefusedError(
                 f"The package needs {source!r}, which is not in {root.name!r}; run this in the project's folder."
             )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(root: Path, folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        _refuse_link(root, path)
         if path.is_dir():
             if path.name not in _LEFT_OUT_FOLDERS:
-                yield from _walk(path)
-        elif path.name not in _LEFT_OUT_FILES and not path.name.endswith(_LEFT_OUT_SUFFIXES):
+                yield from _walk(root, path)
+        elif path.suffix in TYPES and path.is_file():
             yield path
+
+
+def _refuse_link(root: Path, path: Path) -> None:
+    # What it leads to may lie outside the project, be another thing on another machine, or not be there.
+    if path.is_symlink():
+        raise RefusedError(
+            f"{path.relative_to(root).as_posix()!r} is a link, and a package holds none; put the file itself there, or "
+            "remove the link."
+        )
 
 
 def _installed(root: Path, requirements: str, cache: str) -> str:
@@ -173,5 +189,5 @@ def _prune(folder: Path) -> None:
         metadata = path.parent.name.endswith(".dist-info") and path.name in _LEFT_OUT_METADATA
         if path.is_dir() and path.name in _LEFT_OUT_FOLDERS:
             shutil.rmtree(path)
-        elif metadata or path.name.endswith(_LEFT_OUT_SUFFIXES):
+        elif metadata or path.name.endswith(_COMPILED):
             path.unlink(missing_ok=True)

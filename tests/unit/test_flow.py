@@ -249,7 +249,7 @@ def test_a_producer_that_no_function_is_would_get_its_grants_nowhere_and_is_refu
         together([flow], "shop", producers=("sweeper", "api"))
 
 
-@pytest.mark.parametrize("prefix", ["", "books", "/books/", "books/*", "*/", "b?/"])
+@pytest.mark.parametrize("prefix", [None, ("books/",), "", "books", "/books/", "books/*", "*/", "b?/"])
 @pytest.mark.parametrize("need", [ReadObjects, WriteObjects])
 def test_a_need_that_names_no_folder_is_refused(need, prefix):
     with pytest.raises(RefusedError, match=need.__name__):

@@ -4,13 +4,17 @@ import base64
 import hashlib
 import os
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from components.package import package
+from components.package import TYPES, package
 from components.refused import RefusedError
+from flows import IMAGES
+from local.image_files import Ignored
+from ops.paths import ROOT
 
 
 @pytest.fixture
@@ -74,6 +78,85 @@ def test_a_compiled_or_a_test_file_changes_nothing(project):
     (project / "code/tests/test_more.py").write_text("assert True")
     (project / "code/__pycache__/more.pyc").write_text("compiled")
     assert package(["code"], root=project).sha256 == before.sha256
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            ".env",
+            "code/.env",
+            "code/app.py~",
+            "code/.app.py.swp",
+            "code/app.py.orig",
+            "code/#app.py#",
+            "code/notes.txt",
+        ),
+        *("code/.mypy_cache/3.13/app.meta.json", "code/.ipynb_checkpoints/app.py", "code/key.pem", "code/Makefile"),
+    ],
+)
+def test_what_editors_tools_and_people_leave_behind_goes_nowhere_and_changes_nothing(project, name):
+    before = package(["code"], root=project)
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    (project / name).write_text("SECRET=1")
+    after = package(["code"], root=project)
+    assert after.sha256 == before.sha256
+    assert name not in after.archive.assets
+
+
+@pytest.mark.parametrize("target", ["../other/secret.py", "app.py", "nowhere.py", "/etc", "../other"])
+@pytest.mark.parametrize("name", ["code/linked.py", "code/linked"])
+def test_a_link_is_refused_by_name_wherever_it_leads(project, name, target):
+    (project / name).symlink_to(target)
+    with pytest.raises(RefusedError, match=rf"'{name}' is a link, and a package holds none"):
+        package(["code"], root=project)
+
+
+def test_a_source_that_is_a_link_is_refused(project):
+    (project / "linked").symlink_to("code")
+    with pytest.raises(RefusedError, match="'linked' is a link"):
+        package(["linked"], root=project)
+
+
+def test_an_editors_lock_which_is_a_dangling_link_is_left_out(project):
+    before = package(["code"], root=project)
+    (project / "code/.#app.py").symlink_to("somebody@somewhere.1234:5678")
+    assert package(["code"], root=project).sha256 == before.sha256
+
+
+def test_a_pipe_is_left_out_and_never_opened(project):
+    before = package(["code"], root=project)
+    os.mkfifo(project / "code/pipe.py")
+    assert package(["code"], root=project).sha256 == before.sha256
+
+
+def test_the_modes_of_a_checkout_change_nothing(project):
+    before = package(["code"], root=project)
+    for path in (project / "code").rglob("*"):
+        path.chmod(0o700)
+    assert package(["code"], root=project).sha256 == before.sha256
+
+
+def test_every_file_that_the_functions_folders_hold_is_of_a_type_that_goes_in():
+    """A new type would be left out in silence: it is entered in TYPES, or named here as one that no function reads."""
+    command = ["git", "ls-files", "handlers", "migrations"]
+    held = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    others = {name for name in held if Path(name).suffix not in TYPES}
+    assert others == {"handlers/image_processor/Dockerfile", "handlers/image_processor/Dockerfile.dockerignore"}
+
+
+def test_the_images_build_sees_what_its_tag_is_hashed_from_and_nothing_that_lies_about(tmp_path):
+    """Otherwise two images of one tag could hold other things, a forgotten .env among them."""
+    source = IMAGES["image_processing"]
+    for part in ("handlers", "requirements"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for stray in (".env", "handler.py~", ".handler.py.swp", "handler.py.orig", ".mypy_cache/x.py", "notes.txt"):
+        path = tmp_path / "handlers/image_processor" / stray
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("SECRET=1")
+    left_out = Ignored.read(tmp_path / source.dockerfile, tmp_path)
+    files = (path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert {name for name in files if not left_out(name)} == set(package(source.sources, root=tmp_path).archive.assets)
 
 
 def test_a_source_that_is_not_there_is_refused_by_name(project):
