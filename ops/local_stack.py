@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from local.attach import CloudInfo, CloudNotRunning, attach
-from local.engine import Engine, Options, Outcome, StateStore
+from local.engine import Engine, EngineError, Options, Outcome, StateStore
 from ops import config, images, policies, stand_ins
 from ops.errors import UserError
 from ops.paths import HOME, ROOT
@@ -42,13 +42,22 @@ class LocalStack:
         self._state = StateStore(home / "state" / f"{STACK}.json")
 
     def run(self, options: Options, overrides: Iterable[str] = ()) -> Outcome:
-        """Run one operation under the policy pack; `overrides` are `key=value` configuration of this operation only."""
+        """Run one operation under the policy pack; `overrides` are `key=value` configuration of this operation only.
+
+        Raises
+        ------
+        UserError
+            The configuration cannot be used, or the engine refuses: another operation is at work, the state is damaged.
+        """
         # The code of these flows exists before the program, as it does on AWS.
         stand_ins.upload(self.info)
         providers = {"aws": self.info.provider_address}
         with policies.serving() as pack:
             engine = Engine(self._project, STACK, self._state, providers, analyzers=[pack])
-            return engine.run(options, config.stack_config(self._project, STACK, self._given, overrides))
+            try:
+                return engine.run(options, config.stack_config(self._project, STACK, self._given, overrides))
+            except EngineError as error:
+                raise UserError(f"{error}.", exit_code=1) from error
 
     def output(self, name: str) -> Any:
         """Return one of the stack's outputs.
