@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from ops.errors import UserError
+
+RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before a GET that found the service ailing is sent again."""
+_AILING = frozenset({500, 502, 503, 504})
 
 
 class ApiError(UserError):
@@ -16,6 +21,9 @@ class ApiError(UserError):
 
 class ApiClient:
     """Calls the API at `url` with `key`; never goes through a proxy.
+
+    A GET changes nothing, so one that meets a server error or no answer at all is sent again a few times, as AWS's SDKs
+    do; nothing else is.
 
     Parameters
     ----------
@@ -52,7 +60,8 @@ class ApiClient:
         )
         upload = reserved["upload"]
         with photo.open("rb") as stream:
-            answer = self._session.post(
+            answer = self._send(
+                "POST",
                 upload["url"],
                 data=upload["fields"],
                 files={"file": (photo.name, stream, content_type)},
@@ -67,20 +76,37 @@ class ApiClient:
 
     def fetch(self, url: str) -> bytes:
         """Return the bytes behind a presigned URL."""
-        answer = self._session.get(url, headers={"X-API-Key": None}, timeout=60)
+        answer = self._send("GET", url, headers={"X-API-Key": None})
         if not answer.ok:
             raise ApiError(f"The storage refused to hand out a picture (HTTP {answer.status_code}).")
         return answer.content
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        try:
-            answer = self._session.request(method, self.url + path, json=body, timeout=60)
-        except requests.RequestException as error:
-            raise ApiError(f"The API at {self.url} does not answer: {error}", exit_code=1) from error
+        answer = self._send(method, self.url + path, json=body)
         if not answer.ok:
             raise ApiError(f"{method} {path}: HTTP {answer.status_code}: {_sentence(answer)}", exit_code=1)
-        result: dict[str, Any] = answer.json()
+        try:
+            result: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise ApiError(f"{method} {path}: the answer is no JSON: {answer.text[:300]}", exit_code=1) from error
         return result
+
+    def _send(self, method: str, url: str, *, timeout: float = 60, **given: Any) -> requests.Response:
+        for pause in (*(RETRY_PAUSES if method == "GET" else ()), None):
+            try:
+                answer = self._session.request(method, url, timeout=timeout, **given)
+                if answer.status_code not in _AILING or pause is None:
+                    return answer
+            except requests.RequestException as error:
+                if pause is None:
+                    raise ApiError(f"{_service(url)} does not answer: {error}", exit_code=1) from error
+            time.sleep(pause)
+        raise AssertionError  # the last round returns or raises
+
+
+def _service(url: str) -> str:
+    # a presigned address is a credential: its query is not for terminals and logs
+    return url.partition("?")[0]
 
 
 def _sentence(answer: requests.Response) -> str:
