@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.engine import StateStore
 from tests.e2e.pictures import small_photo
 from tests.e2e.terminal import BMX, Terminal
 
@@ -127,6 +128,16 @@ def test_up_interrupted_in_the_middle_says_one_sentence_and_leaves_nothing(
 
 
 @pytest.mark.slow
+def test_a_second_operation_is_refused_in_one_sentence_and_a_preview_is_not(terminal: Terminal, up: list[str]) -> None:
+    with StateStore(terminal.home / "state" / "local.json"):
+        busy, preview = terminal.run("deploy"), terminal.run("preview")
+    assert (busy.returncode, busy.stdout) == (1, "")
+    assert len(busy.stderr.splitlines()) == 1 and "locked by another process" in busy.stderr
+    assert preview.returncode == 0, preview.stdout + preview.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_deployment_interrupted_in_the_middle_says_one_sentence_and_the_next_goes_on(
     terminal: Terminal, up: list[str]
 ) -> None:
@@ -137,11 +148,8 @@ def test_a_deployment_interrupted_in_the_middle_says_one_sentence_and_the_next_g
     lock = terminal.home / "state" / "local.lock"
     while process.poll() is None and not _held(lock):
         time.sleep(0.05)
-    busy = terminal.run(*change)
-    assert busy.returncode == 1 and "locked by another process" in busy.stderr
-    assert len(busy.stderr.splitlines()) == 1 and busy.stdout == ""
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 130, out + err
     assert err.startswith("bmx: interrupted; ") and len(err.splitlines()) == 1 and out == ""
     again = terminal.run("deploy")
