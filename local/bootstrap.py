@@ -52,21 +52,23 @@ def die_with(parent: int) -> None:
         raise SystemExit("the embedded cloud ended while this function started")
 
 
-def _offset_reader(path: str) -> Callable[[], float]:
-    def offset() -> float:
+def _clock(path: str) -> Callable[[], float]:
+    machine = time.time
+
+    def now() -> float:
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            return float(struct.unpack("<d", os.read(descriptor, 8))[0])
+            return time.monotonic() + float(struct.unpack("<d", os.read(descriptor, 8))[0])
         except struct.error:
-            return 0.0
+            return machine()
         finally:
             os.close(descriptor)
 
-    return offset
+    return now
 
 
 def follow_clock(path: str) -> None:
-    """Make `time` and `datetime` in this process follow the offset (seconds, little-endian double) in the file `path`.
+    """Make `time` and `datetime` in this process follow the clock in the file `path` (see `local/clock.py`).
 
     `datetime.datetime` stays the very same type, only its class methods change: SDKs, drivers and validators compare
     types by identity, so a subclass in its place would not do.
@@ -76,11 +78,8 @@ def follow_clock(path: str) -> None:
     RuntimeError
         If this interpreter does not let its methods be replaced.
     """
-    offset = _offset_reader(path)
-    real_time, real_gmtime, real_localtime, real_strftime = time.time, time.gmtime, time.localtime, time.strftime
-
-    def now() -> float:
-        return real_time() + offset()
+    now = _clock(path)
+    real_gmtime, real_localtime, real_strftime = time.gmtime, time.localtime, time.strftime
 
     # Built-in functions do not bind when a class holds them (logging's `converter = time.gmtime`); nor do these.
     time.time = staticmethod(now)

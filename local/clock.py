@@ -1,7 +1,8 @@
 """The one clock of the embedded cloud.
 
 Mappings, schedules and deadlines read it, moto reads it (`moto_server.install_clock`), and function processes follow
-it through a small file that holds the offset to the machine's own time. A test advances it instead of waiting.
+it through a small file that holds how far it is ahead of the machine's monotonic clock. A test advances it instead of
+waiting. It begins at the machine's time of day and counts by the monotonic clock, which nobody sets back.
 """
 
 from __future__ import annotations
@@ -13,38 +14,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ENVIRONMENT_VARIABLE = "BMX_LOCAL_CLOCK"
-"""Name of the variable that tells a function process where the offset's file is."""
+"""Name of the variable that tells a function process where that file is."""
 
-_OFFSET = struct.Struct("<d")
+_LEAD = struct.Struct("<d")
 # How long a waiter may overlook its stop event; `advance` wakes it at once.
 _STOP_LATENCY = 0.1
 
 
 class Clock:
-    """The machine's time plus an offset that only grows."""
+    """The machine's time when it began, plus what has passed since and what it was advanced by."""
 
     def __init__(self) -> None:
         self.path: Path | None = None
-        self._offset = 0.0
+        # CLOCK_MONOTONIC is the same in every process of the machine (clock_gettime(2)).
+        self._lead = time.time() - time.monotonic()
         self._changed = threading.Condition()
 
     def share(self, path: Path) -> None:
-        """Keep the offset in a file as well: one little-endian double, 8 bytes, in seconds.
+        """Keep the lead over `time.monotonic` in a file as well: one little-endian double, 8 bytes, in seconds.
 
         The file is written in place, never replaced, so that a process which mapped it into memory follows.
         """
         with self._changed:
-            path.write_bytes(_OFFSET.pack(self._offset))
+            path.write_bytes(_LEAD.pack(self._lead))
             self.path = path
-
-    @property
-    def offset(self) -> float:
-        """Seconds by which this clock is ahead of the machine's."""
-        return self._offset
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time() + self._offset
+        return time.monotonic() + self._lead
 
     def utcnow(self) -> datetime:
         """The same instant, as an aware datetime in UTC."""
@@ -61,10 +58,10 @@ class Clock:
         if seconds < 0:
             raise ValueError(f"the clock only moves forward, it cannot be advanced by {seconds} s")
         with self._changed:
-            self._offset += seconds
+            self._lead += seconds
             if self.path is not None:
                 with self.path.open("r+b") as file:
-                    file.write(_OFFSET.pack(self._offset))
+                    file.write(_LEAD.pack(self._lead))
             self._changed.notify_all()
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
@@ -83,9 +80,3 @@ class Clock:
                     break
                 self._changed.wait(min(remaining, _STOP_LATENCY))
         return stop.is_set()
-
-
-def read_offset(path: Path) -> float:
-    """Offset in seconds that a clock wrote to `path`."""
-    (offset,) = _OFFSET.unpack(path.read_bytes())
-    return float(offset)

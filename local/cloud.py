@@ -230,12 +230,13 @@ def _existing_network() -> Network:
 
 @contextmanager
 def _termination_raises() -> Iterator[None]:
-    """While starting, let SIGTERM do what SIGINT does: unwind, so that nothing half-started stays."""
+    """While starting, let SIGTERM unwind, so that nothing half-started stays; a handler of the caller's own stands."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    if threading.current_thread() is not threading.main_thread():
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -21,7 +21,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import lambda_backends
 
 from local import clock as clocks
-from local import function_code
+from local import function_code, temporary
 from local.async_invoke import AsyncInvocations
 from local.background import Background
 from local.function_log import Delivery, LogStream
@@ -103,6 +103,8 @@ class LambdaRuntime:
 
     def start(self) -> None:
         """Take over moto's `invoke`, begin to poll mappings and to run schedules."""
+        with self.background.guarded("removing what a killed cloud left in /tmp"):
+            temporary.remove_leftovers()
         self._api.install()
         self._reaper.start()
         self.mappings.start()

@@ -31,13 +31,14 @@ _KINDS: Final = {
 }
 
 
-@dataclass(frozen=True)
 class HalfMadeError(Exception):
     """A resource that exists and could not be brought to its inputs."""
 
-    identifier: str
-    state: Values
-    reason: str
+    def __init__(self, identifier: str, state: Values, reason: str) -> None:
+        super().__init__(reason)
+        self.identifier = identifier
+        self.state = state
+        self.reason = reason
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,8 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
-import tempfile
 import termios
 import threading
 import time
@@ -28,6 +26,7 @@ import psutil
 from local.clock import Clock
 from local.function_log import LogStream
 from local.runtime_api import Request, RuntimeApi
+from local.temporary import TemporaryFolder
 
 INIT_SECONDS = 10.0
 """Time that starting may take besides the function's timeout.
@@ -97,7 +96,7 @@ class Sandbox:
         self._output_lock = threading.Lock()
         self._init_duration: float | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._tmp = Path(tempfile.mkdtemp(prefix="lambda-", dir="/tmp"))
+        self._tmp = TemporaryFolder()
 
     def start(self, environment: dict[str, str], spawn: Callable[..., subprocess.Popen[bytes]]) -> None:
         """Start the process; it initialises while `run` waits for it.
@@ -113,7 +112,7 @@ class Sandbox:
         own = {
             "AWS_LAMBDA_RUNTIME_API": self._api.address,
             "AWS_LAMBDA_LOG_STREAM_NAME": self._stream.name,
-            "TMPDIR": str(self._tmp),
+            "TMPDIR": str(self._tmp.path),
         }
         self._started = self._clock.now()
         self._process = spawn(
@@ -174,7 +173,7 @@ class Sandbox:
             if self._process.stdout is not None:
                 self._process.stdout.close()
         self._stream.flush()
-        shutil.rmtree(self._tmp, ignore_errors=True)
+        self._tmp.remove()
 
     def kill(self) -> None:
         """Kill the process group."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,14 +18,33 @@ Allow = Annotated[
 ]
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM, as of a shell's command that SIGINT ended."""
+
+
 def leave(work: Callable[[], int]) -> NoReturn:
-    """End with the code that `work` returns; Ctrl-C ends with 130, after the work's own clean-up."""
+    """End with the code that `work` returns; Ctrl-C and SIGTERM end with 130, after the work's own clean-up."""
     try:
-        code = work()
+        with _termination_interrupts():
+            code = work()
     except KeyboardInterrupt:
         complain("interrupted; everything that was started has been stopped.")
-        code = 130
+        code = INTERRUPTED
     raise typer.Exit(code)
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, with everything stopped."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def complain(message: str, fix: str = "") -> None:

@@ -11,10 +11,11 @@ import requests
 
 from ops.errors import UserError
 
-# A request that got no answer, or was not done at the moment, is sent again: its key lets it do its work once.
-TRIES = 4
-PAUSE_SECONDS = 1.0
-NOT_AT_THE_MOMENT = frozenset({502, 503, 504})
+RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before a request that got no answer, or found the service ailing, is sent again."""
+_AILING = frozenset({500, 502, 503, 504})
+# A POST does its work once because of its key, so it may be repeated as well; 500 is the API's word that it is our bug.
+_NOT_AT_THE_MOMENT = frozenset({502, 503, 504})
 IN_USE = "urn:bluemoxon:problem:idempotency-key-in-use"
 
 
@@ -24,6 +25,9 @@ class ApiError(UserError):
 
 class ApiClient:
     """Calls the API at `url` with `key`; never goes through a proxy.
+
+    A GET changes nothing, so one that meets a server error or no answer at all is sent again a few times, as AWS's SDKs
+    do; nothing else is.
 
     Parameters
     ----------
@@ -60,7 +64,8 @@ class ApiClient:
         )
         upload = reserved["upload"]
         with photo.open("rb") as stream:
-            answer = self._session.post(
+            answer = self._send(
+                "POST",
                 upload["url"],
                 data=upload["fields"],
                 files={"file": (photo.name, stream, content_type)},
@@ -75,33 +80,45 @@ class ApiClient:
 
     def fetch(self, url: str) -> bytes:
         """Return the bytes behind a presigned URL."""
-        answer = self._session.get(url, headers={"X-API-Key": None}, timeout=60)
+        answer = self._send("GET", url, headers={"X-API-Key": None})
         if not answer.ok:
             raise ApiError(f"The storage refused to hand out a picture (HTTP {answer.status_code}).")
         return answer.content
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         headers = {"Idempotency-Key": f'"{uuid4()}"'} if method == "POST" else {}
-        for left in reversed(range(TRIES)):
-            try:
-                answer = self._session.request(method, self.url + path, json=body, headers=headers, timeout=60)
-            except requests.RequestException as error:
-                if left == 0:
-                    raise ApiError(f"The API at {self.url} does not answer: {error}", exit_code=1) from error
-            else:
-                if left == 0 or not _again(answer):
-                    break
-            time.sleep(PAUSE_SECONDS)
+        answer = self._send(method, self.url + path, json=body, headers=headers)
         if not answer.ok:
             raise ApiError(f"{method} {path}: HTTP {answer.status_code}: {_sentence(answer)}", exit_code=1)
-        result: dict[str, Any] = answer.json()
+        try:
+            result: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise ApiError(f"{method} {path}: the answer is no JSON: {answer.text[:300]}", exit_code=1) from error
         return result
 
+    def _send(self, method: str, url: str, *, timeout: float = 60, **given: Any) -> requests.Response:
+        repeatable = method == "GET" or "Idempotency-Key" in given.get("headers", {})
+        for pause in (*(RETRY_PAUSES if repeatable else ()), None):
+            try:
+                answer = self._session.request(method, url, timeout=timeout, **given)
+                if pause is None or not _again(method, answer):
+                    return answer
+            except requests.RequestException as error:
+                if pause is None:
+                    raise ApiError(f"{_service(url)} does not answer: {error}", exit_code=1) from error
+            time.sleep(pause)
+        raise AssertionError  # the last round returns or raises
 
-def _again(answer: requests.Response) -> bool:
+
+def _service(url: str) -> str:
+    # a presigned address is a credential: its query is not for terminals and logs
+    return url.partition("?")[0]
+
+
+def _again(method: str, answer: requests.Response) -> bool:
     if answer.status_code == requests.codes.conflict:
         return IN_USE in answer.text
-    return answer.status_code in NOT_AT_THE_MOMENT
+    return answer.status_code in (_AILING if method == "GET" else _NOT_AT_THE_MOMENT)
 
 
 def _sentence(answer: requests.Response) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,8 @@ from ops.display import console_for, print_outcome
 from ops.errors import UserError
 from ops.local_stack import LocalStack
 from ops.paths import HOME, IMAGES, OUT
+
+_WAKE_SECONDS = 0.5
 
 
 @dataclass
@@ -78,22 +79,21 @@ def _session(console: Console, port: int, key_name: str) -> Iterator[Session]:
     worker = images.worker_image(console)
     offline.install()
     cloud = Cloud(HOME, ports=Ports(gateway=port), image_store=IMAGES)
-    with _termination_interrupts():
-        try:
-            with _announced(console, "starting the embedded cloud"):
-                _start(cloud)
-            if cloud.notice:
-                console.print(cloud.notice)
-            stack = LocalStack(cloud.info, worker)
-            with _announced(console, "deploying the local stack"):
-                # Nothing is deployed yet, so there is nothing that a preview first could save.
-                outcome = stack.run(Options(kind="up", skip_preview=True))
-            _require(outcome, console)
-            arn = stack.output("api_keys_secret_arn")
-            key = keys.add_first(cloud.client("secretsmanager"), arn, key_name).key
-            yield Session(cloud, stack, cloud.gateway_url, key)
-        finally:
-            cloud.stop()
+    try:
+        with _announced(console, "starting the embedded cloud"):
+            _start(cloud)
+        if cloud.notice:
+            console.print(cloud.notice)
+        stack = LocalStack(cloud.info, worker)
+        with _announced(console, "deploying the local stack"):
+            # Nothing is deployed yet, so there is nothing that a preview first could save.
+            outcome = stack.run(Options(kind="up", skip_preview=True))
+        _require(outcome, console)
+        arn = stack.output("api_keys_secret_arn")
+        key = keys.add_first(cloud.client("secretsmanager"), arn, key_name).key
+        yield Session(cloud, stack, cloud.gateway_url, key)
+    finally:
+        cloud.stop()
 
 
 def _start(cloud: Cloud) -> None:
@@ -107,6 +107,9 @@ def _start(cloud: Cloud) -> None:
 
 
 def _require(outcome: Outcome, console: Console) -> None:
+    if outcome.cancelled:
+        # what was under way has ended; everything else ends with the cloud
+        raise KeyboardInterrupt
     if not outcome.ok:
         print_outcome(console, outcome, done=True)
         raise UserError("The local stack could not be deployed; the lines above say why.", exit_code=1)
@@ -122,21 +125,10 @@ def _announced(console: Console, what: str) -> Iterator[None]:
 
 def _until_interrupted() -> None:
     """Return on Ctrl-C or SIGTERM."""
+    never = threading.Event()
     try:
-        threading.Event().wait()
+        # Bounded, because a signal that another thread of this process was given wakes no lock that waits for ever.
+        while not never.wait(_WAKE_SECONDS):
+            pass
     except KeyboardInterrupt:
         return
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does, with everything stopped."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from local import offline
-from local.engine import Options
+from local.engine import Options, Outcome
 from ops import targets
+from ops.cli_options import INTERRUPTED, complain
 from ops.display import console_for, print_outcome
 from ops.local_stack import running
 
@@ -40,12 +41,23 @@ def operate(request: Request, *, as_json: bool) -> int:
         run_program=request.run_program,
     )
     outcome = stack.run(options, request.overrides)
-    if as_json:
+    if outcome.cancelled and not as_json:
+        complain(_interrupted(outcome))
+    elif as_json:
         print(json.dumps(outcome.to_json(), indent=2))  # noqa: T201
     else:
         print_outcome(console_for(), outcome, done=request.kind != "preview")
+    if outcome.cancelled:
+        return INTERRUPTED
     changed = any(count for op, count in outcome.changes.items() if op != "same")
     return 1 if not outcome.ok or (request.expect_no_changes and changed) else 0
+
+
+def _interrupted(outcome: Outcome) -> str:
+    if outcome.dry_run:
+        return "interrupted; nothing was changed."
+    done = sum(count for op, count in outcome.changes.items() if op != "same")
+    return f"interrupted; what was under way has ended and is recorded: {done} changes. The same command goes on."
 
 
 def _names_a_flow(request: Request) -> bool:

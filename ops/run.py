@@ -30,6 +30,10 @@ GIVEN_BACK = "given back"
 """State of a photograph whose worker met an error that may pass; SQS delivers it again after the visibility timeout."""
 
 
+NO_ANSWER = "no answer"
+"""State of a photograph whose job, or whose picture, the API did not tell of any more; the others go on."""
+
+
 @dataclass
 class Result:
     """What came of one photograph.
@@ -38,7 +42,7 @@ class Result:
     ----------
     state
         The job's state; `refused` where the API did not take the file, `given back` where its worker met an error that
-        may pass and nobody waits for the next delivery.
+        may pass and nobody waits for the next delivery, `no answer` where the API stopped telling.
     seconds
         From the upload's completion to the job's end, queueing included.
     job
@@ -136,16 +140,27 @@ class _Batch:
         """Take every job that has ended out of `waiting` and write its pictures."""
         for job_id, job in list(self.waiting.items()):
             result = job.result
-            result.job = self._client.job(job_id)
-            result.state = result.job["status"]
-            result.reason = result.job.get("failure_reason") or ""
-            if result.state not in ENDED and not self._given_back(job_id, result):
-                continue
-            del self.waiting[job_id]
-            result.seconds = time.monotonic() - job.since
-            if result.state == "completed":
-                self._write(job)
-            self._on_end(result)
+            try:
+                ended = self._look(job_id, job)
+            except ApiError as error:
+                result.state, result.reason = NO_ANSWER, error.message
+                ended = True
+            if ended:
+                del self.waiting[job_id]
+                self._on_end(result)
+
+    def _look(self, job_id: str, job: _Job) -> bool:
+        """Ask for a job, and fetch its pictures if there are any; whether it has ended."""
+        result = job.result
+        result.job = self._client.job(job_id)
+        result.state = result.job["status"]
+        result.reason = result.job.get("failure_reason") or ""
+        if result.state not in ENDED and not self._given_back(job_id, result):
+            return False
+        result.seconds = time.monotonic() - job.since
+        if result.state == "completed":
+            self._write(job)
+        return True
 
     def _given_back(self, job_id: str, result: Result) -> bool:
         """Whether the job has lain in the queue with an error for longer than `PATIENCE`."""

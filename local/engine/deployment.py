@@ -157,9 +157,11 @@ class Deployment:
     cancelled = False
 
     def cancel(self) -> None:
-        """Begin nothing new; what is under way is finished."""
+        """Begin nothing new and tell the providers so, as the CLI does; what is under way is finished."""
         self.cancelled = True
         self.executor.stop()
+        # In a thread of its own: a signal handler, which this may be, must not wait for a provider.
+        threading.Thread(target=self.ctx.registry.cancel, name="cancel", daemon=True).start()
 
     def finish(self) -> None:
         """Delete what the program no longer wants, judge the stack, record its outputs."""

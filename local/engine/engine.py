@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -164,12 +164,20 @@ class Engine:
         if options.kind == "refresh" and options.run_program:
             raise UnsupportedError("refresh with --run-program")
         self._cancelled = False
-        with self._state, _interruptible(self.cancel):
-            if not options.previews and not options.skip_preview:
-                preview = self._once(replace(options, dry_run=True), config, secret_keys)
-                if not preview.ok:
-                    return preview
-            return self._once(options, config, secret_keys)
+        # A preview reads the state as it is and takes no lock, like the CLI's.
+        with nullcontext() if options.previews else self._state, _interruptible(self.cancel):
+            outcome = self._with_preview(options, config, secret_keys)
+        if self._cancelled and not outcome.cancelled:
+            # It came when all was done: too late to leave anything out, not too late to be heard.
+            return replace(outcome, ok=False, cancelled=True)
+        return outcome
+
+    def _with_preview(self, options: Options, config: Mapping[str, str], secret_keys: frozenset[str]) -> Outcome:
+        if not options.previews and not options.skip_preview:
+            preview = self._once(replace(options, dry_run=True), config, secret_keys)
+            if not preview.ok:
+                return preview
+        return self._once(options, config, secret_keys)
 
     def _once(self, options: Options, config: Mapping[str, str], secret_keys: frozenset[str]) -> Outcome:
         begun = time.monotonic()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from local.engine import urns
 from local.engine.diffing import Diff
-from local.engine.errors import EngineError, UnsupportedError
+from local.engine.errors import EngineError, ProviderError, UnsupportedError
 from local.engine.provider import Checked, ProviderClient
 from local.engine.state import ResourceState
 from local.engine.values import PropertyMap, deep_equal
@@ -44,9 +45,12 @@ class ProviderRegistry:
             client.close()
 
     def cancel(self) -> None:
-        """Ask every provider to give up what it waits for."""
-        for client in self._clients.values():
-            client.cancel()
+        """Ask every provider to give up what it waits for; one that cannot be asked is left to end by itself."""
+        with self._lock:
+            clients = list(self._clients.values())
+        for client in clients:
+            with suppress(ProviderError, ValueError):  # gRPC's ValueError: the run has ended and closed its connections
+                client.cancel()
 
     def client(self, package: str) -> ProviderClient:
         """Connect to the process that serves a package.

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from local.engine import StateStore
 from tests.e2e.pictures import small_photo
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import BMX, Terminal
 
 #: Brings the loopback interface of a new network namespace up, which has no other, then becomes the command.
 ALONE = """
@@ -97,6 +101,70 @@ def test_ctrl_c_stops_everything_and_leaves_only_logs(tmp_path: Path, worker_ima
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
     assert {path.name for path in terminal.home.iterdir()} <= {"lock", "logs"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", ["starting", "deploying"])
+def test_up_interrupted_in_the_middle_says_one_sentence_and_leaves_nothing(
+    tmp_path: Path, worker_image: str, number: signal.Signals, after: str
+) -> None:
+    terminal = Terminal(tmp_path / "cloud")
+    process = subprocess.Popen(
+        [BMX, "up"], env=terminal.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    state = terminal.home / "state" / "local.json"
+    begun = terminal.home / "lock" if after == "starting" else state
+    while process.poll() is None and not begun.exists():
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 130, out + err
+    assert err.strip().splitlines()[-1:] == ["bmx: interrupted; everything that was started has been stopped."]
+    assert "Traceback" not in out + err and len(err.splitlines()) == 1
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+@pytest.mark.slow
+def test_a_second_operation_is_refused_in_one_sentence_and_a_preview_is_not(terminal: Terminal, up: list[str]) -> None:
+    with StateStore(terminal.home / "state" / "local.json"):
+        busy, preview = terminal.run("deploy"), terminal.run("preview")
+    assert (busy.returncode, busy.stdout) == (1, "")
+    assert len(busy.stderr.splitlines()) == 1 and "locked by another process" in busy.stderr
+    assert preview.returncode == 0, preview.stdout + preview.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_deployment_interrupted_in_the_middle_says_one_sentence_and_the_next_goes_on(
+    terminal: Terminal, up: list[str]
+) -> None:
+    change = ("deploy", "--config", "bluemoxon:version=interrupted")
+    process = subprocess.Popen(
+        [BMX, *change], env=terminal.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    lock = terminal.home / "state" / "local.lock"
+    while process.poll() is None and not _held(lock):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 130, out + err
+    assert err.startswith("bmx: interrupted; ") and len(err.splitlines()) == 1 and out == ""
+    again = terminal.run("deploy")
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+def _held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.engine import EngineError, StateStore
+from local.engine.registry import ProviderRegistry
 from tests.program.harness import Harness, said, steps, urn
 from tests.program.recording import ScriptedError
 
@@ -56,12 +57,6 @@ def test_a_damaged_state_is_refused(tmp_path):
     path.write_text('{"deployment": {}')
     with pytest.raises(EngineError, match="is damaged"):
         StateStore(path).resources()
-
-
-def test_a_second_run_at_the_same_time_is_refused(tmp_path):
-    locked = pytest.raises(EngineError, match="the stack is locked by another process")
-    with Harness(tmp_path, "import pulumi") as run, StateStore(run.store.path), locked:
-        run.up()
 
 
 FAN = """
@@ -127,6 +122,58 @@ def test_cancel_finishes_what_is_under_way_and_begins_nothing_new(tmp_path):
         assert "update canceled" in said(outcome)
         assert list(run.resources()) == ["first"]
         assert len(run.provider.live) == 1
+
+
+def eventually(condition, seconds=30.0):
+    limit = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < limit:
+        time.sleep(0.02)
+    return found
+
+
+def test_a_cancelled_run_tells_the_providers_as_the_cli_does(tmp_path):
+    # pkg/resource/deploy/deployment_executor.go: SignalCancellation, once the caller's context is cancelled
+    with Harness(tmp_path, FAN) as run:
+
+        def told():
+            return "Cancel" in [call.method for call in run.provider.calls]
+
+        def cancel(call):
+            if not call.preview:
+                run.engine.cancel()
+                assert eventually(told)
+
+        run.provider.script("Create", "first", cancel)
+        assert run.up(ok=False).cancelled and told()
+        run.provider.calls.clear()
+        run.provider._scripts.clear()
+        run.up()
+        assert not told()
+
+
+def test_a_signal_that_comes_when_all_is_done_is_heard(tmp_path, monkeypatch):
+    close = ProviderRegistry.close
+
+    def interrupted(registry):
+        os.kill(os.getpid(), signal.SIGTERM)
+        close(registry)
+
+    with Harness(tmp_path, FAN) as run:
+        run.up()
+        with monkeypatch.context() as late:
+            late.setattr(ProviderRegistry, "close", interrupted)
+            outcome = run.preview()
+        assert outcome.cancelled and not outcome.ok
+        assert run.preview().ok
+
+
+def test_a_preview_needs_no_lock_and_an_update_waits_for_nobody(tmp_path):
+    with Harness(tmp_path, FAN) as run:
+        run.up()
+        with StateStore(run.store.path):
+            assert run.preview().changes["same"]
+            with pytest.raises(EngineError, match="the stack is locked by another process"):
+                run.up()
 
 
 def test_an_interrupt_during_deletion_keeps_the_rest(tmp_path):
