@@ -469,3 +469,14 @@ def test_a_version_of_a_secret_is_known_by_the_secret_as_given(providing: Provid
     made = providing.create(VERSION, {"secretId": "s", "secretString": "one"})
     assert made.id == f"s|{made.outputs['versionId']}"
     assert not providing.diff(made, {"secretId": "s", "secretString": "one"}).changed
+
+
+def test_a_redrive_policy_comes_back_without_blanks(providing: Providing):
+    # sqs/queue.go waits until it reads back what it wrote, and compares its text in a plan
+    wanted = {"deadLetterTargetArn": f"{QUEUE_ARN}-dlq", "maxReceiveCount": 5}
+    sqs = providing.client("sqs")
+    sqs.create_queue(QueueName="q-dlq")
+    url = sqs.create_queue(QueueName="q", Attributes={"RedrivePolicy": json.dumps(wanted)})["QueueUrl"]
+    for attributes in ("RedrivePolicy", "All"):
+        told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attributes])["Attributes"]
+        assert told["RedrivePolicy"] == json.dumps(wanted, separators=(",", ":"))
