@@ -18,7 +18,7 @@ from typing import Any, Self
 from moto.ec2.models import ec2_backends
 from moto.moto_api._internal.models import moto_api_backend
 
-from local import apigateway, ec2, moto_server, offline, rds_groups, secretsmanager, sqs
+from local import apigateway, ec2, moto_server, offline, rds_groups, rds_record, secretsmanager, sqs
 from local.attach import ACCOUNT, REGION, CloudInfo
 from local.background import Background
 from local.clock import Clock
@@ -175,6 +175,7 @@ class Cloud:
         self._running.callback(secretsmanager.install().undo)
         self._running.callback(ec2.install().undo)
         self._running.callback(rds_groups.install().undo)
+        self._running.callback(rds_record.install().undo)
         log = self.home / "logs" / "alarms.log"
         self.monitoring = Monitoring(ACCOUNT, REGION, self.iam, self.clock, log, background=self.background)
         self._running.callback(self.monitoring.stop)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,10 @@ def _answer_redrive_allow_policy(patches: Patches) -> None:
 
     def attributes(queue: Queue) -> dict[str, Any]:
         answer: dict[str, Any] = known.__get__(queue)
+        redrive = answer.get("RedrivePolicy")
+        if redrive:
+            # As it was set but for blanks, which SQS takes out and moto puts in; clients compare the text.
+            answer = answer | {"RedrivePolicy": json.dumps(json.loads(redrive), separators=(",", ":"))}
         policy = getattr(queue, "redrive_allow_policy", None)
         return answer | {ATTRIBUTE: policy} if policy else answer
 

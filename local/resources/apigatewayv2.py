@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, Driver, gone, sync_tags
-from local.resources.schema import Failure, Property
+from local.resources.schema import ARN, Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
@@ -27,6 +27,9 @@ def _members(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, A
     return {api: inputs[key] for key, api in names.items() if inputs.get(key) not in (None, "", [], {})}
 
 
+_METHODS: Final = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
 class Api(Driver):
     """An HTTP API. Its id is the API's; imported by it."""
 
@@ -41,15 +44,18 @@ class Api(Driver):
         "maxAge": "MaxAge",
     }
     properties: ClassVar = {
-        "apiKeySelectionExpression": Property(default="$request.header.x-api-key"),
+        "apiKeySelectionExpression": Property(
+            default="$request.header.x-api-key",
+            choices=("$context.authorizer.usageIdentifierKey", "$request.header.x-api-key"),
+        ),
         "corsConfiguration": Property(
             "object",
             fields={
                 "allowCredentials": Property("boolean"),
-                "allowHeaders": Property("strings", unordered=True),
-                "allowMethods": Property("strings", unordered=True),
-                "allowOrigins": Property("strings", unordered=True),
-                "exposeHeaders": Property("strings", unordered=True),
+                "allowHeaders": Property("strings", unordered=True, caseless=True),
+                "allowMethods": Property("strings", unordered=True, caseless=True),
+                "allowOrigins": Property("strings", unordered=True, caseless=True),
+                "exposeHeaders": Property("strings", unordered=True, caseless=True),
                 "maxAge": Property("integer"),
             },
         ),
@@ -58,10 +64,10 @@ class Api(Driver):
         "name": Property(longest=128),
         "protocolType": Property(required=True, replaces=True, choices=("HTTP",)),
         "routeSelectionExpression": Property(default="$request.method $request.path"),
-        "version": Property(longest=64),
+        "version": Property(shortest=1, longest=64),
     }
     outputs = frozenset({"apiEndpoint", "arn", "executionArn", "tagsAll"})
-    autoname = ("name", 128)
+    autoname = ("name", 255)
     taggable = True
 
     def create(self, aws: Aws, inputs: Values) -> str:
@@ -200,9 +206,9 @@ class Integration(_Part):
     properties: ClassVar = {
         "apiId": Property(required=True, replaces=True),
         "connectionType": Property(default="INTERNET", choices=("INTERNET",)),
-        "credentialsArn": Property(),
+        "credentialsArn": Property(pattern=ARN),
         "description": Property(longest=1024),
-        "integrationMethod": Property(computed=True),
+        "integrationMethod": Property(computed=True, choices=_METHODS),
         "integrationType": Property(required=True, replaces=True, choices=("AWS_PROXY",)),
         "integrationUri": Property(required=True),
         "payloadFormatVersion": Property(default="1.0", choices=("1.0", "2.0")),
@@ -236,7 +242,7 @@ class Route(_Part):
         "apiId": Property(required=True, replaces=True),
         "apiKeyRequired": Property("boolean", default=False),
         "authorizationType": Property(default="NONE", choices=("NONE", "AWS_IAM")),
-        "operationName": Property(longest=64),
+        "operationName": Property(shortest=1, longest=64),
         "routeKey": Property(required=True, pattern=_ROUTE_KEY),
         "target": Property(longest=128, pattern=r"integrations/\w+"),
     }
@@ -259,7 +265,7 @@ class Stage(Driver):
     }
     properties: ClassVar = {
         "accessLogSettings": Property(
-            "object", fields={"destinationArn": Property(required=True), "format": Property(required=True)}
+            "object", fields={"destinationArn": Property(required=True, pattern=ARN), "format": Property(required=True)}
         ),
         "apiId": Property(required=True, replaces=True),
         "autoDeploy": Property("boolean", default=False),
@@ -276,7 +282,7 @@ class Stage(Driver):
         "stageVariables": Property("string_map"),
     }
     outputs = frozenset({"arn", "executionArn", "invokeUrl", "tagsAll"})
-    autoname = ("name", 128)
+    autoname = ("name", 255)
     taggable = True
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
-from local.resources.driver import Aws, Driver, gone, pairs, sync_tags, unpaired
-from local.resources.schema import Failure, Property
+from local.resources.driver import Aws, Driver, enumerated, gone, pairs, sync_tags, unpaired
+from local.resources.schema import ARN, Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
@@ -45,6 +45,14 @@ _ALARM: Final = {
 }
 
 
+# cloudwatch/metric_alarm.go, validEC2AutomateARN and the pattern of extended_statistic
+_ACTION: Final = rf"{ARN}|arn:[a-z-]+:automate:[a-z0-9-]+:ec2:(reboot|recover|stop|terminate)"
+_NUMBER: Final = r"\d{1,10}(\.\d{0,10})?"
+_EXTENDED: Final = (
+    rf"((p|tm|tc|ts|wm)(\d{{1,2}}(\.\d{{0,10}})?|100)|IQM|(TM|TC|TS|WM|PR)\(({_NUMBER}%?)?:({_NUMBER}%?)?\))"
+)
+
+
 class MetricAlarm(Driver):
     """An alarm on one metric. Its id is its name; imported by it."""
 
@@ -52,7 +60,7 @@ class MetricAlarm(Driver):
     source = "terraform-provider-aws internal/service/cloudwatch/metric_alarm.go"
     properties: ClassVar = {
         "actionsEnabled": Property("boolean", default=True),
-        "alarmActions": Property("strings", unordered=True, longest=5),
+        "alarmActions": Property("strings", unordered=True, longest=5, each=_ACTION),
         "alarmDescription": Property(longest=1024),
         "comparisonOperator": Property(
             required=True,
@@ -67,12 +75,12 @@ class MetricAlarm(Driver):
         "dimensions": Property("string_map", longest=30),
         "evaluateLowSampleCountPercentiles": Property(computed=True, choices=("evaluate", "ignore")),
         "evaluationPeriods": Property("integer", required=True, minimum=1),
-        "extendedStatistic": Property(conflicts=("statistic",)),
-        "insufficientDataActions": Property("strings", unordered=True, longest=5),
+        "extendedStatistic": Property(conflicts=("statistic",), pattern=_EXTENDED),
+        "insufficientDataActions": Property("strings", unordered=True, longest=5, each=_ACTION),
         "metricName": Property(longest=255),
         "name": Property(replaces=True, longest=255),
         "namespace": Property(longest=255, pattern=r"[^:].*"),
-        "okActions": Property("strings", unordered=True, longest=5),
+        "okActions": Property("strings", unordered=True, longest=5, each=_ACTION),
         "period": Property("integer"),
         "statistic": Property(
             conflicts=("extendedStatistic",), choices=("SampleCount", "Average", "Sum", "Minimum", "Maximum")
@@ -87,6 +95,8 @@ class MetricAlarm(Driver):
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Hold the alarm to what PutMetricAlarm takes."""
+        if known.get("unit") and known["unit"] not in enumerated("cloudwatch", "StandardUnit"):
+            yield Failure("unit", f"expected unit to be one of CloudWatch's, got {known['unit']!r}")
         for key in ("metricName", "namespace", "period", "threshold"):
             if key not in given:
                 yield Failure(key, f"missing {key}: an alarm on one metric needs it")

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -119,6 +120,8 @@ class Driver:
         Outputs that an update in place may change, each with the inputs whose change does it.
     deletes_first
         Whether every replacement deletes the old resource first (pulumi-aws, provider/resource_overrides.go).
+    regional
+        Whether `region` is an input.
     autoname
         The input that gets a name made from the resource's name when left out, and its greatest length. Where the
         program gives that name itself, every replacement deletes the old resource first.
@@ -130,13 +133,14 @@ class Driver:
     outputs: ClassVar[frozenset[str]] = frozenset()
     derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     deletes_first: ClassVar[bool] = False
+    regional: ClassVar[bool] = True
     autoname: ClassVar[tuple[str, int] | None] = None
     taggable: ClassVar[bool] = False
 
     @property
     def table(self) -> Table:
         """Every input property, the common ones included."""
-        return {**self.properties, **REGION, **(TAGS if self.taggable else {})}
+        return {**self.properties, **(REGION if self.regional else {}), **(TAGS if self.taggable else {})}
 
     # ---- what a driver writes -------------------------------------------------------------------------------------
 
@@ -256,7 +260,8 @@ class Driver:
         seen = self.read(aws, identifier, known)
         if seen is None:
             return None
-        result: Values = {"region": aws.region, **{key: value for key, value in seen.items() if value is not None}}
+        result: Values = {"region": aws.region} if self.regional else {}
+        result |= {key: value for key, value in seen.items() if value is not None}
         for key, spec in self.table.items():
             if key not in known:
                 continue
@@ -324,6 +329,13 @@ def _tag_failures(tags: Any) -> Iterator[Failure]:
                 f"tag {key!r}: a key has at most {_MAX_TAG_KEY} characters and no prefix 'aws:', a value at most "
                 f"{_MAX_TAG_VALUE}",
             )
+
+
+@cache
+def enumerated(service: str, shape: str) -> frozenset[str]:
+    """Return the values of an enumeration of a service, as the SDK knows them (the provider asks its own SDK)."""
+    known: Any = botocore.session.get_session().get_service_model(service).shape_for(shape)
+    return frozenset(known.enum)
 
 
 def gone(error: ClientError, *codes: str) -> bool:

@@ -21,6 +21,7 @@ LIMITS: Final = (
     "it is repeated for 5 seconds.",
 )
 
+_PROTOCOLS: Final = {"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58", "all": "-1"}
 _GROUP_MISSING: Final = ("InvalidGroup.NotFound", "InvalidGroupId.Malformed")
 _RULE_MISSING: Final = ("InvalidSecurityGroupRuleId.NotFound", *_GROUP_MISSING)
 
@@ -143,13 +144,22 @@ class _Rule(Driver):
         peers = sorted(given & set(self.sources))
         if len(peers) != 1:
             yield Failure("cidrIpv4", f"exactly one of {', '.join(self.sources)} must be given, got {peers or 'none'}")
-        for key in ("cidrIpv4", "cidrIpv6"):
+        for key, network in (("cidrIpv4", ipaddress.IPv4Network), ("cidrIpv6", ipaddress.IPv6Network)):
             try:
-                ipaddress.ip_network(known.get(key, "0.0.0.0/0"))
+                if key in known:
+                    network(known[key])
             except ValueError as error:
                 yield Failure(key, f"api error InvalidParameterValue: {error}")
-        if known.get("ipProtocol") in ("tcp", "udp") and not {"fromPort", "toPort"} <= given:
+        with_ports = _protocol(known.get("ipProtocol", "")) in (_PROTOCOLS["tcp"], _PROTOCOLS["udp"])
+        if with_ports and not {"fromPort", "toPort"} <= given:
             yield Failure("fromPort", "fromPort and toPort are required with tcp and udp")
+
+    def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
+        """Take a protocol's number, name and case for the same (vpc_security_group_ingress_rule.go, ipProtocol)."""
+        before, after = state.get(name), inputs.get(name)
+        if name != "ipProtocol" or not isinstance(before, str) or not isinstance(after, str):
+            return None
+        return _protocol(before) == _protocol(after)
 
     def diff(self, aws: Aws, state: Values, new: Values, ignored: Sequence[str] = ()) -> list[Difference]:
         """Compare; EC2 keeps the kind of a rule's peer, so another kind is another rule (ModifyPlan in the source)."""
@@ -177,7 +187,10 @@ class _Rule(Driver):
             "arn": f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:security-group-rule/{identifier}",
             "securityGroupRuleId": identifier,
             "securityGroupId": found["GroupId"],
-            "ipProtocol": found["IpProtocol"],
+            # As the program wrote it, while it means the same.
+            "ipProtocol": known["ipProtocol"]
+            if _protocol(known.get("ipProtocol", "")) == _protocol(found["IpProtocol"])
+            else found["IpProtocol"],
             "fromPort": None if everything else found.get("FromPort"),
             "toPort": None if everything else found.get("ToPort"),
             # The embedded EC2 keeps a description with a network only.
@@ -228,6 +241,10 @@ class _Rule(Driver):
         except ClientError as error:
             if not gone(error, *_RULE_MISSING):
                 raise
+
+
+def _protocol(text: str) -> str:
+    return _PROTOCOLS.get(text.lower(), text.lower())
 
 
 def _permission(inputs: Values) -> dict[str, Any]:

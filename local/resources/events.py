@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, Driver, gone, pairs, repeated, sync_tags, unpaired
-from local.resources.schema import Failure, Property
+from local.resources.schema import ARN, Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
@@ -33,10 +32,10 @@ class EventRule(Driver):
         "eventPattern": Property("json", longest=4096),
         "forceDestroy": Property("boolean", default=False, written_only=True),
         "name": Property(replaces=True, longest=64, pattern=r"[0-9A-Za-z._-]+"),
-        "roleArn": Property(),
+        "roleArn": Property(pattern=ARN),
         "scheduleExpression": Property(longest=256),
         "state": Property(
-            default="ENABLED", choices=("ENABLED", "DISABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS")
+            computed=True, choices=("ENABLED", "DISABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS")
         ),
     }
     outputs = frozenset({"arn", "tagsAll"})
@@ -70,7 +69,7 @@ class EventRule(Driver):
         client = aws.client("events")
         bus, name = _bus_and_rule(identifier)
         try:
-            found = client.describe_rule(Name=name, EventBusName=bus)
+            found = client.describe_rule(Name=name, EventBusName=_bus_name(bus))
         except ClientError as error:
             if gone(error, *_MISSING):
                 return None
@@ -79,7 +78,7 @@ class EventRule(Driver):
             "name": found["Name"],
             "arn": found["Arn"],
             "description": found.get("Description") or None,
-            "eventBusName": found.get("EventBusName", bus),
+            "eventBusName": bus,
             "eventPattern": found.get("EventPattern") or None,
             "scheduleExpression": found.get("ScheduleExpression") or None,
             "roleArn": found.get("RoleArn") or None,
@@ -103,7 +102,7 @@ class EventRule(Driver):
         bus, name = _bus_and_rule(identifier)
         try:
             client = aws.client("events")
-            repeated(lambda: client.delete_rule(Name=name, EventBusName=bus), "ValidationException")
+            repeated(lambda: client.delete_rule(Name=name, EventBusName=_bus_name(bus)), "ValidationException")
         except ClientError as error:
             if not gone(error, *_MISSING):
                 raise
@@ -117,7 +116,14 @@ def _rule(inputs: Values) -> dict[str, Any]:
         "scheduleExpression": "ScheduleExpression",
     }
     wanted = {api: inputs[key] for key, api in names.items() if inputs.get(key)}
-    return {**wanted, "Name": inputs["name"], "EventBusName": inputs["eventBusName"], "State": inputs["state"]}
+    if inputs.get("state"):
+        wanted["State"] = inputs["state"]
+    return {**wanted, "Name": inputs["name"], "EventBusName": _bus_name(inputs["eventBusName"])}
+
+
+def _bus_name(given: str) -> str:
+    """Return a bus's name; the provider keeps it as given, and that may be its ARN."""
+    return given.rpartition("event-bus/")[2]
 
 
 def _rule_id(bus: str, name: str) -> str:
@@ -135,7 +141,7 @@ class EventTarget(Driver):
     type_name = "aws:cloudwatch/eventTarget:EventTarget"
     source = "terraform-provider-aws internal/service/events/target.go"
     properties: ClassVar = {
-        "arn": Property(required=True),
+        "arn": Property(required=True, pattern=ARN),
         "eventBusName": Property(default="default", replaces=True),
         "forceDestroy": Property("boolean", default=False, written_only=True),
         "input": Property(longest=8192, conflicts=("inputPath",)),
@@ -147,10 +153,11 @@ class EventTarget(Driver):
                 "maximumRetryAttempts": Property("integer", minimum=0, maximum=185),
             },
         ),
-        "roleArn": Property(),
+        "roleArn": Property(pattern=ARN),
         "rule": Property(required=True, replaces=True),
-        "targetId": Property(computed=True, replaces=True, longest=64, pattern=r"[0-9A-Za-z._-]+"),
+        "targetId": Property(replaces=True, longest=64, pattern=r"[0-9A-Za-z._-]+"),
     }
+    autoname = ("targetId", 255)
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Hold the constant input to JSON, as EventBridge does."""
@@ -160,8 +167,7 @@ class EventTarget(Driver):
             yield Failure("input", f"input contains an invalid JSON document: {error}")
 
     def create(self, aws: Aws, inputs: Values) -> str:
-        """PutTargets, under a new id where none is given."""
-        inputs.setdefault("targetId", f"terraform-{secrets.token_hex(13)}")
+        """PutTargets."""
         _put_target(aws, inputs)
         rule, target = inputs["rule"], inputs["targetId"]
         return (
@@ -175,7 +181,7 @@ class EventTarget(Driver):
             *front, rule, target = identifier.split("/")
             bus = "/".join(front) or "default"
         try:
-            listed = aws.client("events").list_targets_by_rule(Rule=rule, EventBusName=bus)["Targets"]
+            listed = aws.client("events").list_targets_by_rule(Rule=rule, EventBusName=_bus_name(bus))["Targets"]
         except ClientError as error:
             if gone(error, *_MISSING):
                 return None
@@ -205,7 +211,9 @@ class EventTarget(Driver):
         """RemoveTargets."""
         try:
             aws.client("events").remove_targets(
-                Rule=state["rule"], EventBusName=state.get("eventBusName", "default"), Ids=[state["targetId"]]
+                Rule=state["rule"],
+                EventBusName=_bus_name(state.get("eventBusName", "default")),
+                Ids=[state["targetId"]],
             )
         except ClientError as error:
             if not gone(error, *_MISSING):
@@ -221,7 +229,7 @@ def _put_target(aws: Aws, inputs: Values) -> None:
         target["RetryPolicy"] = {api: retry[key] for key, api in members.items() if key in retry}
     target |= {"Id": inputs["targetId"], "Arn": inputs["arn"]}
     answer = aws.client("events").put_targets(
-        Rule=inputs["rule"], EventBusName=inputs["eventBusName"], Targets=[target]
+        Rule=inputs["rule"], EventBusName=_bus_name(inputs["eventBusName"]), Targets=[target]
     )
     if answer.get("FailedEntryCount"):
         entry = answer["FailedEntries"][0]

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, Driver, gone, pairs, sync_tags, unpaired
-from local.resources.schema import Failure, Property
+from local.resources.schema import ARN, Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
@@ -63,15 +63,16 @@ class Role(Driver):
     """A role. Its id is its name; imported by it."""
 
     type_name = "aws:iam/role:Role"
+    regional = False
     source = "terraform-provider-aws internal/service/iam/role.go"
     properties: ClassVar = {
         "assumeRolePolicy": Property("policy", required=True),
-        "description": Property(longest=1000),
+        "description": Property(longest=1000, pattern="[^\u201c\u201d\u2018]*"),
         "forceDetachPolicies": Property("boolean", default=False, written_only=True),
         "maxSessionDuration": Property("integer", default=3600, minimum=3600, maximum=43_200),
         "name": Property(replaces=True, longest=64, pattern=r"[\w+=,.@-]+"),
         "path": Property(default="/", replaces=True, longest=512),
-        "permissionsBoundary": Property(),
+        "permissionsBoundary": Property(pattern=ARN),
     }
     outputs = frozenset({"arn", "createDate", "uniqueId", "tagsAll"})
     autoname = ("name", 64)
@@ -160,6 +161,7 @@ class Policy(Driver):
     """A customer managed policy. Its id is its ARN; imported by it."""
 
     type_name = "aws:iam/policy:Policy"
+    regional = False
     source = "terraform-provider-aws internal/service/iam/policy.go"
     properties: ClassVar = {
         "description": Property(replaces=True, longest=1000),
@@ -168,7 +170,7 @@ class Policy(Driver):
         "policy": Property("policy", required=True),
     }
     outputs = frozenset({"arn", "attachmentCount", "policyId", "tagsAll"})
-    autoname = ("name", 128)
+    autoname = ("name", 255)
     taggable = True
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
@@ -244,6 +246,7 @@ class RolePolicyAttachment(Driver):
     """A managed policy on a role. Its id is `<role>/<policy ARN>`; imported by it."""
 
     type_name = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+    regional = False
     source = "terraform-provider-aws internal/service/iam/role_policy_attachment.go"
     deletes_first = True
     properties: ClassVar = {

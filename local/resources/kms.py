@@ -135,11 +135,23 @@ class Alias(Driver):
     type_name = "aws:kms/alias:Alias"
     source = "terraform-provider-aws internal/service/kms/alias.go"
     properties: ClassVar = {
-        "name": Property(required=True, replaces=True, longest=256, pattern=r"alias/[A-Za-z0-9/_-]+"),
+        "name": Property(replaces=True, longest=256, pattern=r"alias/[A-Za-z0-9/_-]+"),
         "targetKeyId": Property(required=True),
     }
     outputs = frozenset({"arn", "targetKeyArn"})
     derived: ClassVar = {"targetKeyArn": ("targetKeyId",)}
+    autoname = ("name", 238)
+
+    def generated(self, name: str, proposed: str | None, inputs: Values) -> str:
+        """Put `alias/` before the name (pulumi-aws provider/resources.go)."""
+        return proposed or f"alias/{super().generated(name, None, inputs)}"
+
+    def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
+        """Take ARN and id of one key for the same (kms/alias.go, suppressEquivalentKeyARNOrID)."""
+        before, after = state.get(name), inputs.get(name)
+        if name != "targetKeyId" or not isinstance(before, str) or not isinstance(after, str):
+            return None
+        return before.rpartition("key/")[2] == after.rpartition("key/")[2]
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Refuse the names that AWS keeps for its own keys."""

@@ -9,14 +9,13 @@ from botocore.exceptions import ClientError
 
 from local.lambda_limits import environment_refusals
 from local.resources import archives
-from local.resources.driver import Aws, AwsError, Driver, gone
-from local.resources.schema import Failure, Property
+from local.resources.driver import Aws, AwsError, Driver, enumerated, gone
+from local.resources.schema import ARN, Failure, Property
 from local.resources.values import Archive, Values, contains_unknown
 from local.wire import UNKNOWN
 
 LIMITS: Final = (
-    "loggingConfig, snapStart and publishTo are kept in state and not by the embedded Lambda: functions "
-    "log as plain text.",
+    "loggingConfig is kept in state and not by the embedded Lambda: functions log as plain text.",
     "Changes of tracingConfig, ephemeralStorage, imageConfig, kmsKeyArn and architectures in place are "
     "refused: the embedded "
     "Lambda keeps what the function was made with.",
@@ -29,6 +28,8 @@ MISSING: Final = ("ResourceNotFoundException", "ResourceNotFound", "404")
 _UNZIPPED_BYTES: Final = 262_144_000
 _ZIPPED_BYTES: Final = 52_428_800
 _CODE: Final = ("code", "s3Bucket", "s3Key", "s3ObjectVersion", "imageUri", "sourceCodeHash")
+_NOT_PUBLISHED: Final = {"publish", "reservedConcurrentExecutions", "skipDestroy", "tags", "tagsAll"}
+_NO_CONTENT: Final = ("environment", "imageConfig", "vpcConfig")
 # What the embedded Lambda does not change on UpdateFunctionConfiguration.
 _FIXED_HERE: Final = ("tracingConfig", "ephemeralStorage", "imageConfig", "kmsKeyArn", "architectures")
 
@@ -44,7 +45,7 @@ class Function(Driver):
     type_name = "aws:lambda/function:Function"
     source = "terraform-provider-aws internal/service/lambda/function.go"
     properties: ClassVar = {
-        "architectures": Property("strings", computed=True, longest=1),
+        "architectures": Property("strings", computed=True, longest=1, each="x86_64|arm64"),
         "code": Property("archive", written_only=True, conflicts=("imageUri", "s3Bucket")),
         "codeSha256": Property(computed=True),
         "description": Property(longest=256),
@@ -52,7 +53,7 @@ class Function(Driver):
         "ephemeralStorage": Property(
             "object", computed=True, fields={"size": Property("integer", computed=True, minimum=512, maximum=10_240)}
         ),
-        "handler": Property(longest=128),
+        "handler": Property(shortest=1, longest=128),
         "imageConfig": Property(
             "object",
             fields={
@@ -62,8 +63,8 @@ class Function(Driver):
             },
         ),
         "imageUri": Property(conflicts=("code", "s3Bucket")),
-        "kmsKeyArn": Property(),
-        "layers": Property("strings", longest=5),
+        "kmsKeyArn": Property(pattern=ARN),
+        "layers": Property("strings", longest=5, each=ARN),
         "loggingConfig": Property(
             "object",
             computed=True,
@@ -71,7 +72,7 @@ class Function(Driver):
             fields={
                 "applicationLogLevel": Property(choices=("", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")),
                 "logFormat": Property(required=True, choices=("JSON", "Text")),
-                "logGroup": Property(computed=True),
+                "logGroup": Property(computed=True, longest=512, pattern=r"[.\-_/#A-Za-z0-9]+"),
                 "systemLogLevel": Property(choices=("", "DEBUG", "INFO", "WARN")),
             },
         ),
@@ -84,7 +85,7 @@ class Function(Driver):
         "runtime": Property(),
         "s3Bucket": Property(written_only=True, conflicts=("code", "imageUri")),
         "s3Key": Property(written_only=True),
-        "s3ObjectVersion": Property(written_only=True),
+        "s3ObjectVersion": Property(written_only=True, conflicts=("code", "imageUri")),
         "skipDestroy": Property("boolean", default=False, written_only=True),
         "sourceCodeHash": Property(computed=True, written_only=True),
         "timeout": Property("integer", default=3, minimum=1, maximum=900),
@@ -118,7 +119,7 @@ class Function(Driver):
         "codeSha256": _CODE,
         "sourceCodeHash": _CODE,
         "sourceCodeSize": _CODE,
-        "lastModified": tuple(key for key in properties if key != "name"),
+        "lastModified": _CODE,
     }
     autoname = ("name", 64)
     taggable = True
@@ -133,6 +134,8 @@ class Function(Driver):
         image = known.get("packageType") == "Image"
         if image != ("imageUri" in given) and sources:
             yield Failure("packageType", f"packageType {known.get('packageType')} does not go with {sources[0]}")
+        if known.get("runtime") and known["runtime"] not in enumerated("lambda", "Runtime"):
+            yield Failure("runtime", f"expected runtime to be one of Lambda's, got {known['runtime']!r}")
         missing = [key for key in ("handler", "runtime") if key not in given]
         if not image and missing:
             yield Failure(missing[0], f"handler and runtime must be set when packageType is Zip; missing: {missing}")
@@ -143,9 +146,14 @@ class Function(Driver):
         """Compare an archive by the digest of the zip that it makes with the digest of what Lambda has."""
         if name == "sourceCodeHash" and name not in inputs:
             return True
+        if name in _NO_CONTENT and name not in state and name in inputs and not _content(inputs[name]):
+            return True  # function.go: a block without content is no change where there was none
         archive = inputs.get("code")
         if name != "code" or not isinstance(archive, Archive):
             return None
+        held = state.get("code")
+        if isinstance(held, Archive) and held.hash and archive.hash:
+            return held.hash == archive.hash  # as the engine has it; what was changed outside is not looked for
         if archive == Archive():
             # The Pulumi CLI asks for a difference with hashes alone (ElideAssetContents in its
             # sdk/go/common/resource/plugin/provider_plugin.go).
@@ -154,6 +162,15 @@ class Function(Driver):
         return not contains_unknown(archive.assets) and archives.sha256(
             archives.pack(archive, aws.folder)
         ) == state.get("codeSha256")
+
+    def planned(self, inputs: Values, aws: Aws, state: Values | None = None, changed: Iterable[str] = ()) -> Values:
+        """Promise no version where another one will be published, also of a changed configuration (function.go)."""
+        changed = list(changed)
+        promised = super().planned(inputs, aws, state, changed)
+        tops = {path.split(".")[0].split("[")[0] for path in changed}
+        if inputs.get("publish") and tops - _NOT_PUBLISHED:
+            promised |= dict.fromkeys(("version", "qualifiedArn", "qualifiedInvokeArn"), UNKNOWN)
+        return promised
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """CreateFunction."""
@@ -199,7 +216,10 @@ class Function(Driver):
             message = f"the embedded Lambda cannot change {', '.join(fixed)} in place: replace the function"
             raise AwsError("Lambda: UpdateFunctionConfiguration", "NotImplemented", message)
         client.update_function_configuration(FunctionName=identifier, **_configuration(new))
-        if not all(self._code_same(aws, key, old, new) for key in _CODE):
+        same_code = all(self._code_same(aws, key, old, new) for key in _CODE)
+        if same_code and new["publish"] and _configuration(old) != _configuration(new):
+            client.publish_version(FunctionName=identifier)
+        if not same_code:
             code = _code(aws, new, "UpdateFunctionCode")
             client.update_function_code(FunctionName=identifier, Publish=new["publish"], **code)
         if old.get("reservedConcurrentExecutions") != new["reservedConcurrentExecutions"]:
@@ -223,6 +243,13 @@ class Function(Driver):
         except ClientError as error:
             if not gone(error, *MISSING):
                 raise
+
+
+def _content(value: Any) -> bool:
+    """Whether anything is said inside a value; false says nothing."""
+    if isinstance(value, dict):
+        return any(_content(item) for item in value.values())
+    return value not in (None, "", [], False)
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
@@ -21,6 +20,11 @@ LIMITS: Final = (
 )
 
 _BATCH_WITHOUT_WINDOW: Final = 10
+# lambda/validate.go, validFunctionName
+_FUNCTION: Final = (
+    r"(arn:[\w-]+:lambda:)?([a-z]{2}-([a-z]+-){1,2}\d:)?(\d{12}:)?(function:)?"
+    r"[A-Za-z0-9_-]+(:(\$LATEST|[A-Za-z0-9_-]+))?"
+)
 _MOST_IN_BATCH: Final = 10_000
 
 
@@ -76,6 +80,9 @@ class EventSourceMapping(Driver):
     def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
         """Take a function's name and its ARN for the same (event_source_mapping.go, function_name's suppression)."""
         wanted, arn = inputs.get("functionName"), state.get("functionArn")
+        if name == "batchSize" and name not in inputs:
+            # Left out it is the service's default, which alone is no change (event_source_mapping.go, batch_size).
+            return state.get(name) in (None, _BATCH_WITHOUT_WINDOW)
         if name == "functionName" and isinstance(wanted, str) and isinstance(arn, str):
             return arn == wanted or arn.endswith(f":function:{wanted}")
         return None
@@ -122,6 +129,9 @@ class EventSourceMapping(Driver):
         """UpdateEventSourceMapping."""
         client = aws.client("lambda")
         _require_visibility(aws, new, "UpdateEventSourceMapping")
+        if "batchSize" not in new and old.get("batchSize") not in (None, _BATCH_WITHOUT_WINDOW):
+            message = "Value '0' at 'batchSize' failed to satisfy constraint: Member must be at least 1"
+            raise AwsError("Lambda: UpdateEventSourceMapping", "ValidationException", message)
         cleared: dict[str, Any] = {
             "FunctionResponseTypes": [],
             "MaximumBatchingWindowInSeconds": 0,
@@ -178,19 +188,21 @@ class Permission(Driver):
     source = "terraform-provider-aws internal/service/lambda/permission.go (every property)"
     properties: ClassVar = {
         "action": Property(required=True, replaces=True, pattern=r"lambda:(\*|[A-Za-z]+)"),
-        "eventSourceToken": Property(replaces=True, written_only=True),
-        "function": Property(required=True, replaces=True),
+        "eventSourceToken": Property(replaces=True, written_only=True, longest=256, pattern=r"[A-Za-z0-9._-]+"),
+        "function": Property(required=True, replaces=True, longest=140, pattern=_FUNCTION),
         "principal": Property(required=True, replaces=True),
         "principalOrgId": Property(replaces=True),
-        "qualifier": Property(replaces=True),
+        "qualifier": Property(replaces=True, longest=128, pattern=r"[A-Za-z0-9$_-]+"),
         "sourceAccount": Property(replaces=True, pattern=r"\d{12}"),
         "sourceArn": Property(replaces=True, pattern=r"arn:.+"),
-        "statementId": Property(computed=True, replaces=True, longest=100, pattern=r"[A-Za-z0-9_-]+"),
+        "statementId": Property(replaces=True, longest=100, pattern=r"[A-Za-z0-9_-]+"),
     }
+
+    autoname = ("statementId", 100)
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """AddPermission."""
-        statement = inputs.get("statementId") or f"terraform-{secrets.token_hex(13)}"
+        statement = inputs["statementId"]
         names = {
             "principalOrgId": "PrincipalOrgID",
             "qualifier": "Qualifier",
@@ -211,7 +223,7 @@ class Permission(Driver):
             Principal=inputs["principal"],
             **{api: inputs[key] for key, api in names.items() if inputs.get(key)},
         )
-        return statement
+        return str(statement)
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
         """GetPolicy, and the statement in it."""
@@ -272,7 +284,7 @@ class Invocation(Driver):
     source = "terraform-provider-aws internal/service/lambda/invocation.go"
     properties: ClassVar = {
         "functionName": Property(required=True, replaces=True),
-        "input": Property("json", required=True),
+        "input": Property(required=True),  # compared as text: another spelling is another input
         "lifecycleScope": Property(default="CREATE_ONLY", choices=("CREATE_ONLY", "CRUD")),
         "qualifier": Property(default="$LATEST", replaces=True),
         "terraformKey": Property(default="tf"),
@@ -283,8 +295,12 @@ class Invocation(Driver):
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Under CRUD the input carries the action, so it has to be an object."""
-        crud = known.get("lifecycleScope") == "CRUD"
-        if crud and "input" in known and not isinstance(json.loads(known["input"]), dict):
+        try:
+            document = json.loads(known.get("input", "{}"))
+        except ValueError as error:
+            yield Failure("input", f"'input' contains an invalid JSON document: {error}")
+            return
+        if known.get("lifecycleScope") == "CRUD" and not isinstance(document, dict):
             yield Failure("input", 'lifecycleScope other than "CREATE_ONLY" requires input to be a JSON object')
 
     def diff(self, aws: Aws, state: Values, new: Values, ignored: Sequence[str] = ()) -> list[Difference]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, Driver, gone, sync_tags
-from local.resources.schema import Property
+from local.resources.schema import ARN, Property
 from local.resources.values import Values
 
 LIMITS: Final = ("Log retention is stored; nothing is ever removed.",)
@@ -47,15 +47,19 @@ class LogGroup(Driver):
     type_name = "aws:cloudwatch/logGroup:LogGroup"
     source = "terraform-provider-aws internal/service/logs/group.go"
     properties: ClassVar = {
-        "kmsKeyId": Property(),
+        "kmsKeyId": Property(pattern=ARN),
         "logGroupClass": Property(computed=True, replaces=True, choices=("STANDARD", "INFREQUENT_ACCESS", "DELIVERY")),
         "name": Property(replaces=True, longest=512, pattern=r"[.\-_/#A-Za-z0-9]+"),
         "retentionInDays": Property("integer", default=0, choices=_RETENTIONS),
         "skipDestroy": Property("boolean", default=False, written_only=True),
     }
     outputs = frozenset({"arn", "tagsAll"})
-    autoname = ("name", 512)
+    autoname = ("name", 255)
     taggable = True
+
+    def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
+        """A group of class DELIVERY keeps its own retention (logs/group.go, the property's DiffSuppressFunc)."""
+        return True if name == "retentionInDays" and state.get("logGroupClass") == "DELIVERY" else None
 
     def create(self, aws: Aws, inputs: Values) -> str:
         """CreateLogGroup."""

@@ -14,13 +14,14 @@ from typing import Any, ClassVar, Final
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, AwsError, Driver, gone, pairs, sync_tags, unpaired
-from local.resources.schema import Failure, Property
+from local.resources.schema import ARN, Failure, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
     "An instance listens on a port that is free, which is what `port` says; the port asked for, and a "
     "change of it, mean nothing.",
-    "Every change is applied at once: there is no maintenance window, no reboot, no storage optimisation.",
+    "Every change is applied at once, whatever `applyImmediately` says: there is no maintenance window, no reboot, no "
+    "storage optimisation.",
     "Backups, snapshots, multi-AZ, replicas, encryption, IOPS and monitoring are stored settings, nothing more.",
     "Restoring from a snapshot, replication and restoring to a point in time are refused by name.",
     "Parameter groups are stored; the database does not run under them.",
@@ -29,6 +30,16 @@ LIMITS: Final = (
 _MISSING: Final = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 _GROUP_MISSING: Final = ("DBSubnetGroupNotFoundFault", "DBParameterGroupNotFound", "DBParameterGroupNotFoundFault")
 _IDENTIFIER: Final = r"(?!.*--)[a-z]([a-z0-9-]*[a-z0-9])?"
+# Forms of the provider's validate.go and internal/verify, and its list of logs.
+_TIME: Final = r"([01]\d|2[0-3]):[0-5]\d"
+_DAY: Final = "(mon|tue|wed|thu|fri|sat|sun)"
+_KMS_KEY: Final = (
+    r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:)?(alias/[A-Za-z0-9/_-]+|(key/)?([0-9a-f-]{36}|mrk-[0-9a-f]{32}))"
+)
+_LOGS: Final = (
+    r"agent|alert|audit|diag\.log|error|general|iam-db-auth-error|instance|listener|notify\.log|oemagent|postgresql|"
+    "slowquery|trace|upgrade"
+)
 _PATIENCE: Final = 120  # seconds; a real PostgreSQL starts behind the API
 _PAUSE: Final = 0.1
 
@@ -83,38 +94,43 @@ class Instance(Driver):
     properties: ClassVar = {
         "allocatedStorage": Property("integer", computed=True, minimum=5),
         "allowMajorVersionUpgrade": Property("boolean", written_only=True),
-        "applyImmediately": Property("boolean", computed=True, written_only=True),
+        "applyImmediately": Property("boolean", default=False, written_only=True),
         "autoMinorVersionUpgrade": Property("boolean", default=True),
         "availabilityZone": Property(computed=True, replaces=True),
         "backupRetentionPeriod": Property("integer", computed=True, minimum=0, maximum=35),
-        "backupWindow": Property(computed=True, pattern=r"\d\d:\d\d-\d\d:\d\d"),
+        "backupWindow": Property(computed=True, pattern=f"{_TIME}-{_TIME}"),
         "caCertIdentifier": Property(computed=True),
         "copyTagsToSnapshot": Property("boolean", default=False),
         "dbName": Property(computed=True, replaces=True, pattern=r"[A-Za-z]\w{0,62}"),
         "dbSubnetGroupName": Property(computed=True),
         "deleteAutomatedBackups": Property("boolean", default=True, written_only=True),
         "deletionProtection": Property("boolean", default=False),
-        "enabledCloudwatchLogsExports": Property("strings", unordered=True),
-        "engine": Property(computed=True, replaces=True),
+        "enabledCloudwatchLogsExports": Property("strings", unordered=True, each=_LOGS),
+        "engine": Property(computed=True, replaces=True, caseless=True),
         "engineVersion": Property(computed=True),
         "finalSnapshotIdentifier": Property(written_only=True, pattern=r"[A-Za-z](?!.*--)[0-9A-Za-z-]*[0-9A-Za-z]"),
         "iamDatabaseAuthenticationEnabled": Property("boolean"),
-        "identifier": Property(computed=True, replaces=True, longest=63, pattern=_IDENTIFIER),
+        "identifier": Property(computed=True, longest=63, pattern=_IDENTIFIER),
         "instanceClass": Property(required=True, pattern=r"db\..+"),
         "iops": Property("integer", computed=True),
-        "kmsKeyId": Property(computed=True, replaces=True),
+        "kmsKeyId": Property(computed=True, replaces=True, pattern=ARN),
         "licenseModel": Property(computed=True),
-        "maintenanceWindow": Property(computed=True),
-        "manageMasterUserPassword": Property("boolean", conflicts=("password", "passwordWo")),
-        "masterUserSecretKmsKeyId": Property(computed=True),
+        "maintenanceWindow": Property(computed=True, caseless=True, pattern=f"(?i:{_DAY}:{_TIME}-{_DAY}:{_TIME})"),
+        "manageMasterUserPassword": Property("boolean", written_only=True, conflicts=("password", "passwordWo")),
+        "masterUserSecretKmsKeyId": Property(computed=True, pattern=_KMS_KEY),
         "maxAllocatedStorage": Property("integer"),
         "monitoringInterval": Property("integer", default=0, choices=(0, 1, 5, 10, 15, 30, 60)),
-        "monitoringRoleArn": Property(computed=True),
+        "monitoringRoleArn": Property(computed=True, pattern=ARN),
         "multiAz": Property("boolean", computed=True),
         "parameterGroupName": Property(computed=True),
         "password": Property(secret=True, written_only=True, conflicts=("manageMasterUserPassword", "passwordWo")),
-        "passwordWo": Property(secret=True, written_only=True, conflicts=("manageMasterUserPassword", "password")),
-        "passwordWoVersion": Property("integer", written_only=True),
+        "passwordWo": Property(
+            secret=True,
+            written_only=True,
+            conflicts=("manageMasterUserPassword", "password"),
+            needs=("passwordWoVersion",),
+        ),
+        "passwordWoVersion": Property("integer", written_only=True, needs=("passwordWo",)),
         "performanceInsightsEnabled": Property("boolean", default=False),
         "port": Property("integer", computed=True, minimum=1150, maximum=65_535),
         "publiclyAccessible": Property("boolean", default=False),
@@ -145,7 +161,7 @@ class Instance(Driver):
         "engineVersionActual": ("engineVersion",),
         "masterUserSecrets": ("manageMasterUserPassword", "masterUserSecretKmsKeyId"),
     }
-    autoname = ("identifier", 63)
+    autoname = ("identifier", 255)
     taggable = True
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
@@ -195,15 +211,19 @@ class Instance(Driver):
             time.sleep(_PAUSE)
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
-        """DescribeDBInstances by the identifier that state knows, otherwise by the id given."""
-        name = known.get("identifier", identifier)
+        """DescribeDBInstances by the resource id; an import may give the identifier (findDBInstanceByID)."""
+        client = aws.client("rds")
+        if re.fullmatch(r"db-[0-9A-Z]{2,255}", identifier):
+            by_resource_id = [{"Name": "dbi-resource-id", "Values": [identifier]}]
+            listed = client.describe_db_instances(Filters=by_resource_id)["DBInstances"]
+            return _instance(listed[0], known) if listed else None
         try:
-            found = aws.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+            listed = client.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
         except ClientError as error:
             if gone(error, *_MISSING):
                 return None
             raise
-        return _instance(found, known)
+        return _instance(listed[0], known)
 
     def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
         """ModifyDBInstance with what changed, at once."""
@@ -213,6 +233,10 @@ class Instance(Driver):
             for key, api in {**_PLAIN, "dbSubnetGroupName": "DBSubnetGroupName"}.items()
             if key in new and key not in ("passwordWo", "kmsKeyId", "availabilityZone") and new[key] != old.get(key)
         }
+        if _grown(old, new):
+            changed.pop("AllocatedStorage", None)
+        if new["identifier"] != old["identifier"]:
+            changed["NewDBInstanceIdentifier"] = new["identifier"]
         if new.get("passwordWo") and new.get("passwordWoVersion") != old.get("passwordWoVersion"):
             changed["MasterUserPassword"] = new["passwordWo"]
         if old.get("manageMasterUserPassword") and not new.get("manageMasterUserPassword"):
@@ -224,7 +248,9 @@ class Instance(Driver):
         if before != after:
             changed["CloudwatchLogsExportConfiguration"] = {key: types for key, types in exports.items() if types}
         if changed:
-            client.modify_db_instance(DBInstanceIdentifier=old["identifier"], ApplyImmediately=True, **changed)
+            client.modify_db_instance(
+                DBInstanceIdentifier=old["identifier"], ApplyImmediately=new["applyImmediately"], **changed
+            )
         sync_tags(
             old,
             new,
@@ -257,16 +283,22 @@ class Instance(Driver):
         return super().diff(aws, state, new, (*ignored, "passwordWo"))
 
     def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
-        """A version given as `16` or `16.4` is met by any version below it (instance.go, engineVersion's suppression).
+        """Storage that grew by itself is no change, nor are 0 and the allocated size as its limit (instance.go).
 
         The port is never a change: the embedded RDS listens where it is free, whatever was asked for.
         """
-        if name == "port":
+        if name == "port" or (name == "allocatedStorage" and _grown(state, inputs)):
             return True
-        wanted, actual = inputs.get("engineVersion"), state.get("engineVersionActual")
-        if name == "engineVersion" and isinstance(wanted, str) and isinstance(actual, str):
-            return actual == wanted or actual.startswith(wanted + ".")
+        if name == "maxAllocatedStorage" and not state.get(name) and name in inputs:
+            return True if inputs[name] == inputs.get("allocatedStorage") else None
         return None
+
+
+def _grown(state: Values, inputs: Values) -> bool:
+    """Whether autoscaling has made the storage larger than the program asks for."""
+    sizes = state.get("allocatedStorage"), inputs.get("allocatedStorage"), inputs.get("maxAllocatedStorage")
+    now, wanted, most = (size if isinstance(size, int) else 0 for size in sizes)
+    return now > wanted > 0 and most > wanted
 
 
 def _ready(answer: Any) -> bool:
@@ -303,7 +335,6 @@ def _instance(found: Any, known: Values) -> Values:
         "dbSubnetGroupName": (found.get("DBSubnetGroup") or {}).get("DBSubnetGroupName"),
         "enabledCloudwatchLogsExports": found.get("EnabledCloudwatchLogsExports") or None,
         "iamDatabaseAuthenticationEnabled": found.get("IAMDatabaseAuthenticationEnabled") or None,
-        "manageMasterUserPassword": True if secret else None,
         "masterUserSecrets": [_secret(secret)] if secret else [],
         "masterUserSecretKmsKeyId": secret.get("KmsKeyId") if secret else None,
         "parameterGroupName": next((g["DBParameterGroupName"] for g in found.get("DBParameterGroups", [])), None),

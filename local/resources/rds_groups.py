@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, Driver, gone, pairs, repeated, sync_tags, unpaired
-from local.resources.schema import Failure, Property
-from local.resources.values import Values
+from local.resources.schema import Difference, Failure, Property
+from local.resources.values import Values, contains_unknown
 
 LIMITS: Final = (
     "Parameter groups are stored; the database does not run under them.",
@@ -115,8 +115,8 @@ class ParameterGroup(Driver):
             "objects",
             unordered=True,
             fields={
-                "applyMethod": Property(default="immediate", choices=("immediate", "pending-reboot")),
-                "name": Property(required=True),
+                "applyMethod": Property(default="immediate", pattern="(?i:immediate|pending-reboot)", caseless=True),
+                "name": Property(required=True, caseless=True),
                 "value": Property(required=True),
             },
         ),
@@ -148,30 +148,51 @@ class ParameterGroup(Driver):
             if not groups:  # the embedded RDS answers an empty list where AWS answers DBParameterGroupNotFound
                 return None
             found = groups[0]
-            listed = client.describe_db_parameters(DBParameterGroupName=identifier, Source="user")["Parameters"]
+            listed = client.describe_db_parameters(DBParameterGroupName=identifier)["Parameters"]
             tags = client.list_tags_for_resource(ResourceName=found["DBParameterGroupArn"])["TagList"]
         except ClientError as error:
             if gone(error, *_MISSING):
                 return None
             raise
+        # What the program set stays in state although it is the engine's default (resourceParameterGroupRead).
+        given = {item["name"].lower(): item for item in known.get("parameters") or ()}
+        read = [
+            _parameter(item) if item.get("Source") == "user" else given[item["ParameterName"]]
+            for item in listed
+            if item.get("Source") == "user" or item["ParameterName"] in given
+        ]
         return {
             "name": found["DBParameterGroupName"],
             "arn": found["DBParameterGroupArn"],
             "description": found["Description"],
             "family": found["DBParameterGroupFamily"],
-            "parameters": [_parameter(item) for item in listed] or None,
+            "parameters": read or None,
             "tagsAll": unpaired(tags),
         }
 
     def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
-        """ModifyDBParameterGroup, ResetDBParameterGroup for what is no longer given, and tags."""
-        before = {item["name"]: item for item in old.get("parameters") or []}
-        after = {item["name"]: item for item in new.get("parameters") or []}
-        if gone_names := sorted(before.keys() - after.keys()):
-            reset = [{"ParameterName": name, "ApplyMethod": "immediate"} for name in gone_names]
-            aws.client("rds").reset_db_parameter_group(DBParameterGroupName=identifier, Parameters=reset)
+        """ModifyDBParameterGroup, then ResetDBParameterGroup for what is no longer given, and tags."""
+        before = {item["name"].lower(): item for item in old.get("parameters") or []}
+        after = {item["name"].lower(): item for item in new.get("parameters") or []}
         _modify(aws, identifier, [item for name, item in after.items() if before.get(name) != item])
+        gone_names = sorted(before.keys() - after.keys())
+        for start in range(0, len(gone_names), _BATCH):
+            reset = [
+                {"ParameterName": name, "ApplyMethod": before[name]["applyMethod"].lower()}
+                for name in gone_names[start : start + _BATCH]
+            ]
+            aws.client("rds").reset_db_parameter_group(DBParameterGroupName=identifier, Parameters=reset)
         _sync(aws, old, new)
+
+    def diff(self, aws: Aws, state: Values, new: Values, ignored: Sequence[str] = ()) -> list[Difference]:
+        """Compare; another method of applying alone is no change (pulumi-aws pkg/rds/parameter_group.go)."""
+        wanted = {
+            (item.get("name", "").lower(), item.get("value")): item
+            for item in (new.get("parameters") or ())
+            if not contains_unknown(item)
+        }
+        held = [wanted.get((item["name"].lower(), item["value"]), item) for item in (state.get("parameters") or ())]
+        return super().diff(aws, {**state, "parameters": held}, new, ignored)
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
         """DeleteDBParameterGroup."""
@@ -199,7 +220,11 @@ def _parameter(item: Any) -> Values:
 def _modify(aws: Aws, name: str, parameters: list[Values]) -> None:
     for start in range(0, len(parameters), _BATCH):
         batch = [
-            {"ParameterName": item["name"], "ParameterValue": item["value"], "ApplyMethod": item["applyMethod"]}
+            {
+                "ParameterName": item["name"].lower(),
+                "ParameterValue": item["value"],
+                "ApplyMethod": item["applyMethod"].lower(),
+            }
             for item in parameters[start : start + _BATCH]
         ]
         aws.client("rds").modify_db_parameter_group(DBParameterGroupName=name, Parameters=batch)

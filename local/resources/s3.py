@@ -46,6 +46,10 @@ class Bucket(Driver):
     autoname = ("bucket", 63)
     taggable = True
 
+    def generated(self, name: str, proposed: str | None, inputs: Values) -> str:
+        """Bring the name to lower case (pulumi-aws provider/resources.go)."""
+        return super().generated(name, proposed, inputs).lower()
+
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Hold the name to S3's rules."""
         name = known.get("bucket", "a-name")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
-from local.resources.s3_settings import Setting
+from local.resources.s3_settings import BUCKET, Setting
 from local.resources.schema import Failure, Property
 from local.resources.values import Values
 
@@ -20,11 +20,11 @@ class BucketLifecycleConfiguration(Setting):
     type_name = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     source = "terraform-provider-aws internal/service/s3/bucket_lifecycle_configuration.go"
     properties: ClassVar = {
-        "bucket": Property(required=True, replaces=True),
-        "expectedBucketOwner": Property(replaces=True),
+        **BUCKET,
         "rules": Property(
             "objects",
-            unordered=True,
+            required=True,
+            shortest=1,
             longest=1000,
             fields={
                 "abortIncompleteMultipartUpload": Property(
@@ -43,7 +43,7 @@ class BucketLifecycleConfiguration(Setting):
                     "object",
                     fields={
                         "newerNoncurrentVersions": Property("integer", minimum=1),
-                        "noncurrentDays": Property("integer", minimum=1),
+                        "noncurrentDays": Property("integer", required=True, minimum=1),
                     },
                 ),
                 "status": Property(required=True, choices=("Enabled", "Disabled")),

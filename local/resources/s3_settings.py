@@ -1,15 +1,19 @@
-"""What is set on an S3 bucket by a resource of its own. The id of each is the bucket's name; imported by it."""
+"""What is set on an S3 bucket by a resource of its own.
+
+The id of each is the bucket's name, with `,` and the owner after it where one is expected; imported by it.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
 from local.resources.driver import Aws, Driver, gone
 from local.resources.s3 import MISSING
-from local.resources.schema import Property
+from local.resources.schema import Difference, Property
 from local.resources.values import Values
 
 LIMITS: Final = (
@@ -17,7 +21,10 @@ LIMITS: Final = (
     "The public access block is stored; every object is private here in any case.",
 )
 
-_BUCKET: Final = {"bucket": Property(required=True, replaces=True), "expectedBucketOwner": Property(replaces=True)}
+BUCKET: Final = {
+    "bucket": Property(required=True, replaces=True, shortest=1, longest=63),
+    "expectedBucketOwner": Property(replaces=True, pattern=r"\d{12}"),
+}
 
 
 class Setting(Driver):
@@ -37,27 +44,27 @@ class Setting(Driver):
     def create(self, aws: Aws, inputs: Values) -> str:
         """Put the setting."""
         self._put(aws.client("s3"), inputs["bucket"], inputs)
-        return str(inputs["bucket"])
+        return ",".join(inputs[key] for key in BUCKET if inputs.get(key))
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
         """Get the setting."""
         try:
-            found = self._get(aws.client("s3"), identifier)
+            bucket, _, owner = identifier.partition(",")
+            found = self._get(aws.client("s3"), bucket)
         except ClientError as error:
             if gone(error, *MISSING, *self.nothing):
                 return None
             raise
-        owner = {"expectedBucketOwner": known["expectedBucketOwner"]} if "expectedBucketOwner" in known else {}
-        return None if found is None else {"bucket": identifier, **owner, **found}
+        return None if found is None else {"bucket": bucket, "expectedBucketOwner": owner or None, **found}
 
     def update(self, aws: Aws, identifier: str, old: Values, new: Values) -> None:
         """Put the setting."""
-        self._put(aws.client("s3"), identifier, new)
+        self._put(aws.client("s3"), new["bucket"], new)
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
         """Delete the setting."""
         try:
-            self._delete(aws.client("s3"), identifier, state)
+            self._delete(aws.client("s3"), state["bucket"], state)
         except ClientError as error:
             if not gone(error, *MISSING, *self.nothing):
                 raise
@@ -69,7 +76,7 @@ class BucketVersioning(Setting):
     type_name = "aws:s3/bucketVersioning:BucketVersioning"
     source = "terraform-provider-aws internal/service/s3/bucket_versioning.go"
     properties: ClassVar = {
-        **_BUCKET,
+        **BUCKET,
         "versioningConfiguration": Property(
             "object",
             required=True,
@@ -81,6 +88,13 @@ class BucketVersioning(Setting):
     }
     nothing = ()
 
+    def diff(self, aws: Aws, state: Values, new: Values, ignored: Sequence[str] = ()) -> list[Difference]:
+        """Refuse the way back to "never versioned" in the plan (bucket_versioning.go, CustomizeDiff)."""
+        before, after = (values["versioningConfiguration"].get("status") for values in (state, new))
+        if after == "Disabled" and before in ("Enabled", "Suspended"):
+            raise ValueError(f"versioning_configuration.status cannot be updated from '{before}' to '{after}'")
+        return super().diff(aws, state, new, ignored)
+
     def _put(self, client: Any, bucket: str, inputs: Values) -> None:
         status = inputs["versioningConfiguration"]["status"]
         if status != "Disabled":
@@ -91,7 +105,7 @@ class BucketVersioning(Setting):
         return {"versioningConfiguration": {"status": status}}
 
     def _delete(self, client: Any, bucket: str, state: Values) -> None:
-        if state["versioningConfiguration"]["status"] == "Enabled":
+        if state["versioningConfiguration"]["status"] in ("Enabled", "Suspended"):
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
 
 
@@ -107,7 +121,7 @@ class BucketPublicAccessBlock(Setting):
         "restrictPublicBuckets": "RestrictPublicBuckets",
     }
     properties: ClassVar = {
-        "bucket": _BUCKET["bucket"],
+        "bucket": BUCKET["bucket"],
         **dict.fromkeys(switches, Property("boolean", default=False)),
         "skipDestroy": Property("boolean", written_only=True),
     }
@@ -132,7 +146,7 @@ class BucketPolicy(Setting):
     type_name = "aws:s3/bucketPolicy:BucketPolicy"
     source = "terraform-provider-aws internal/service/s3/bucket_policy.go"
     properties: ClassVar = {
-        "bucket": _BUCKET["bucket"],
+        "bucket": BUCKET["bucket"],
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html: 20 KB
         "policy": Property("policy", required=True, longest=20_480),
     }
@@ -154,7 +168,7 @@ class BucketServerSideEncryptionConfiguration(Setting):
     type_name = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     source = "terraform-provider-aws internal/service/s3/bucket_server_side_encryption_configuration.go"
     properties: ClassVar = {
-        **_BUCKET,
+        **BUCKET,
         "rules": Property(
             "objects",
             required=True,
@@ -210,7 +224,7 @@ class BucketOwnershipControls(Setting):
     type_name = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     source = "terraform-provider-aws internal/service/s3/bucket_ownership_controls.go"
     properties: ClassVar = {
-        "bucket": _BUCKET["bucket"],
+        "bucket": BUCKET["bucket"],
         "rule": Property(
             "object",
             required=True,
@@ -249,7 +263,7 @@ class BucketCorsConfiguration(Setting):
         "maxAgeSeconds": "MaxAgeSeconds",
     }
     properties: ClassVar = {
-        **_BUCKET,
+        **BUCKET,
         "corsRules": Property(
             "objects",
             required=True,
@@ -260,7 +274,7 @@ class BucketCorsConfiguration(Setting):
                 "allowedMethods": Property("strings", required=True, unordered=True),
                 "allowedOrigins": Property("strings", required=True, unordered=True),
                 "exposeHeaders": Property("strings", unordered=True),
-                "id": Property(),
+                "id": Property(longest=255),
                 "maxAgeSeconds": Property("integer"),
             },
         ),

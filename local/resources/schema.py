@@ -70,12 +70,19 @@ class Property:
         Always wrapped as a secret in what the provider answers.
     written_only
         The cloud never says it back; the last value given is kept.
-    choices, minimum, maximum, longest, pattern
-        Limits of AWS or of the provider's schema. `longest` counts characters, or members of a list or map.
+    choices, minimum, maximum, shortest, longest, pattern
+        Limits of AWS or of the provider's schema. `shortest` and `longest` count characters, or members of a list or
+        map; letters and digits of a pattern are ASCII's.
+    each
+        Pattern of each member of a list of strings.
+    caseless
+        Values that differ in case alone are the same.
     unordered
         A list in which order means nothing.
     conflicts
-        Names of properties that cannot be given together with this one.
+        Names of properties that cannot be given together with this one, whatever their value: false counts.
+    needs
+        Names of properties that have to be given together with this one.
     fields
         Properties of an object, or of each object in a list.
     """
@@ -90,14 +97,24 @@ class Property:
     choices: tuple[Any, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    shortest: int | None = None
     longest: int | None = None
     pattern: str | None = None
+    each: str | None = None
+    caseless: bool = False
     unordered: bool = False
     conflicts: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     fields: Mapping[str, Property] = field(default_factory=dict)
 
 
 Table = Mapping[str, Property]
+
+# terraform-provider-aws internal/verify/validate.go, ValidARN
+ARN: Final = (
+    r"arn:aws(-[a-z]+)*:[^:]+:([a-z]{2}(-[a-z]+)+-\d{1,2})?:"
+    r"(aws|aws-managed|third-party|aws-marketplace|\d{12}|cw.{10})?:.+"
+)
 
 
 def empty(value: Any) -> bool:
@@ -117,9 +134,10 @@ def failures(table: Table, values: Mapping[str, Any], *, where: str = "", known_
             if spec.required:
                 yield Failure(where + name, f"missing required property {where + name!r}")
             continue
-        clash = [other for other in spec.conflicts if other in values and not empty(values[other])]
-        if clash and not empty(values[name]):
+        if clash := [other for other in spec.conflicts if other in values]:
             yield Failure(where + name, f"{where + name!r} conflicts with {', '.join(clash)}: give one of them")
+        if absent := [other for other in spec.needs if other not in values]:
+            yield Failure(where + name, f"{where + name!r} has to be given together with {', '.join(absent)}")
         yield from _value_failures(spec, values[name], where + name, known_to)
 
 
@@ -143,15 +161,22 @@ def _member_failures(spec: Property, value: Any, path: str, known_to: str) -> It
             if isinstance(item, dict):
                 yield from failures(spec.fields, item, where=f"{path}[{index}].", known_to=known_to)
     elif spec.kind in ("strings", "string_map"):
-        members = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in members:
-            if item is not UNKNOWN and not isinstance(item, str):
-                yield Failure(f"{path}[{key!r}]", f"{path}[{key!r}] must be a string")
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _string_failures(spec, item, f"{path}[{key!r}]")
     elif spec.kind in ("json", "policy") and value:
         try:
             json.loads(value)
         except ValueError as error:
             yield Failure(path, f"{path!r} contains an invalid JSON document: {error}")
+
+
+def _string_failures(spec: Property, value: Any, path: str) -> Iterator[Failure]:
+    if value is UNKNOWN:
+        return
+    if not isinstance(value, str):
+        yield Failure(path, f"{path} must be a string")
+    elif spec.each and not re.fullmatch(spec.each, value, re.ASCII):
+        yield Failure(path, f"invalid value for {path}: {value!r} does not match {spec.each}")
 
 
 def _limit_failures(spec: Property, value: Any, path: str) -> Iterator[Failure]:
@@ -160,9 +185,11 @@ def _limit_failures(spec: Property, value: Any, path: str) -> Iterator[Failure]:
     low, high = spec.minimum, spec.maximum
     if (low is not None and value < low) or (high is not None and value > high):
         yield Failure(path, f"expected {path} to be in the range ({low} - {high}), got {value}")
+    if spec.shortest is not None and len(value) < spec.shortest:
+        yield Failure(path, f"{path} has length {len(value)}, and at least {spec.shortest} is required")
     if spec.longest is not None and len(value) > spec.longest:
         yield Failure(path, f"{path} has length {len(value)}, and AWS allows at most {spec.longest}")
-    if spec.pattern and value and not re.fullmatch(spec.pattern, value):
+    if spec.pattern and value and not re.fullmatch(spec.pattern, value, re.ASCII | re.DOTALL):
         yield Failure(path, f"invalid value for {path}: {value!r} does not match {spec.pattern}")
 
 
@@ -209,7 +236,7 @@ def _differences(spec: Property, old: Any, new: Any, path: str) -> Iterator[Diff
         yield from _map_differences(spec, old, new, path)
     elif spec.kind in ("strings", "objects") and isinstance(old, list) and isinstance(new, list):
         yield from _list_differences(spec, old, new, path)
-    elif new is UNKNOWN or meaning(spec.kind, old) != meaning(spec.kind, new):
+    elif new is UNKNOWN or _meaning(spec, old) != _meaning(spec, new):
         yield Difference(path, "update", spec.replaces)
 
 
@@ -249,7 +276,7 @@ def _list_differences(spec: Property, old: list[Any], new: list[Any], path: str)
 def _same_item(spec: Property, old: Any, new: Any) -> bool:
     if isinstance(old, dict) and isinstance(new, dict):
         return not any(differences(spec.fields, old, new))
-    return new is not UNKNOWN and bool(old == new)
+    return new is not UNKNOWN and bool(_meaning(spec, old) == _meaning(spec, new))
 
 
 def _member(where: str, name: str) -> str:
@@ -257,6 +284,10 @@ def _member(where: str, name: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
         return f"{where}.{name}" if where else name
     return f"{where}[{json.dumps(name)}]"
+
+
+def _meaning(spec: Property, value: Any) -> Any:
+    return value.casefold() if spec.caseless and isinstance(value, str) else meaning(spec.kind, value)
 
 
 def meaning(kind: Kind, value: Any) -> Any:

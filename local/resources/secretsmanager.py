@@ -36,7 +36,7 @@ class Secret(Driver):
         "recoveryWindowInDays": Property("integer", default=30, written_only=True),
     }
     outputs = frozenset({"arn", "tagsAll", "replicas"})
-    autoname = ("name", 512)
+    autoname = ("name", 255)
     taggable = True
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
@@ -121,7 +121,7 @@ class Secret(Driver):
 
 
 class SecretVersion(Driver):
-    """A value of a secret. Its id is `<secret ARN>|<version id>`; imported by it."""
+    """A value of a secret. Its id is `<secret as given>|<version id>`; imported by it."""
 
     type_name = "aws:secretsmanager/secretVersion:SecretVersion"
     source = "terraform-provider-aws internal/service/secretsmanager/secret_version.go"
@@ -129,8 +129,13 @@ class SecretVersion(Driver):
         "secretBinary": Property(secret=True, replaces=True, conflicts=("secretString", "secretStringWo")),
         "secretId": Property(required=True, replaces=True),
         "secretString": Property(secret=True, replaces=True, conflicts=("secretBinary", "secretStringWo")),
-        "secretStringWo": Property(secret=True, written_only=True, conflicts=("secretBinary", "secretString")),
-        "secretStringWoVersion": Property("integer", replaces=True, written_only=True),
+        "secretStringWo": Property(
+            secret=True,
+            written_only=True,
+            conflicts=("secretBinary", "secretString"),
+            needs=("secretStringWoVersion",),
+        ),
+        "secretStringWoVersion": Property("integer", replaces=True, written_only=True, needs=("secretStringWo",)),
         "versionStages": Property("strings", computed=True, unordered=True),
     }
     outputs = frozenset({"arn", "hasSecretStringWo", "secretArn", "versionId"})
@@ -150,7 +155,7 @@ class SecretVersion(Driver):
         value = _value(inputs)
         stages = {"VersionStages": inputs["versionStages"]} if inputs.get("versionStages") else {}
         answer = aws.client("secretsmanager").put_secret_value(SecretId=inputs["secretId"], **value, **stages)
-        return f"{answer['ARN']}|{answer['VersionId']}"
+        return f"{inputs['secretId']}|{answer['VersionId']}"
 
     def read(self, aws: Aws, identifier: str, known: Values) -> Values | None:
         """GetSecretValue of just this version; a write-only value stays out of state."""
@@ -168,7 +173,7 @@ class SecretVersion(Driver):
             "arn": found["ARN"],
             "secretArn": found["ARN"],
             # The provider keeps whether the secret was named by ARN or by name.
-            "secretId": known.get("secretId", found["ARN"]),
+            "secretId": secret,
             "versionId": found["VersionId"],
             "versionStages": sorted(found.get("VersionStages") or ()),
             "hasSecretStringWo": written_only,

@@ -22,6 +22,7 @@ LIMITS: Final = (
 
 MISSING: Final = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 # Two settings of one queue at once would each write back the policy that the other has just changed.
+_FIFO: Final = ".fifo"
 _SETTING: Final = threading.Lock()
 
 
@@ -98,6 +99,17 @@ class Queue(Driver):
     outputs = frozenset({"arn", "url", "tagsAll"})
     autoname = ("name", 80)
     taggable = True
+
+    def generated(self, name: str, proposed: str | None, inputs: Values) -> str:
+        """End a FIFO queue's name in `.fifo`, within the 80 (pulumi-aws provider/resources.go)."""
+        if proposed or not inputs.get("fifoQueue"):
+            return super().generated(name, proposed, inputs)
+        return super().generated(name[: 80 - 8 - len(_FIFO)], None, inputs) + _FIFO
+
+    def unchanged(self, aws: Aws, name: str, state: Values, inputs: Values) -> bool | None:
+        """Without encryption the data key's reuse means nothing (sqs/queue.go, its DiffSuppressFunc)."""
+        encrypted = inputs.get("kmsMasterKeyId") or inputs.get("sqsManagedSseEnabled")
+        return True if name == "kmsDataKeyReusePeriodSeconds" and not encrypted else None
 
     def validate(self, known: Values, given: frozenset[str]) -> Iterable[Failure]:
         """Refuse a FIFO queue without its suffix, FIFO's settings without FIFO, and a broken redrive policy."""

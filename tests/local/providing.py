@@ -14,7 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from local import apigateway, ec2, rds_groups
+from local import apigateway, ec2, rds_groups, rds_record, sqs
 from local.provider import serve
 from local.resources.values import Values, decode, encode
 
@@ -222,7 +222,7 @@ def provider_and_cloud() -> Iterator[tuple[str, str]]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    added = [each.install() for each in (apigateway, ec2, rds_groups)]
+    added = [each.install() for each in (apigateway, ec2, rds_groups, rds_record, sqs)]
     serving = serve(endpoint, CREDENTIALS)
     yield endpoint, serving.address
     serving.stop()

@@ -346,14 +346,15 @@ def test_an_instance_can_be_told_to_export_no_log(providing: Providing, none: Va
 
 
 def test_an_imported_instance_would_go_without_a_snapshot_and_with_its_backups(providing: Providing):
-    """What AWS does not say of it (resourceInstanceImport): the program's values then come as a change."""
+    """What AWS does not say of it, or the provider does not ask for: then the program's values come as a change."""
     plain: Values = {**DATABASE, "manageMasterUserPassword": True}
     providing.create(INSTANCE, plain)
     found = providing.imported(INSTANCE, "db")
     assert found is not None
     assert (found.outputs["skipFinalSnapshot"], found.outputs["deleteAutomatedBackups"]) == (True, True)
     kept = {**plain, "skipFinalSnapshot": False, "deleteAutomatedBackups": False}
-    assert providing.diff(found, kept).detailed.keys() == {"skipFinalSnapshot", "deleteAutomatedBackups"}
+    expected = {"skipFinalSnapshot", "deleteAutomatedBackups", "manageMasterUserPassword"}
+    assert providing.diff(found, kept).detailed.keys() == expected
 
 
 def test_a_security_group_rule_with_another_kind_of_peer_is_another_rule(providing: Providing):
