@@ -175,7 +175,8 @@ def visible(text: str, *, keep_lines: bool = False) -> str:
 
 def _letters(handle: StackHandle) -> DeadLetters:
     flows = [
-        FlowQueues(each["key"], each["queue_name"], each["dead_letter_queue_name"]) for each in handle.output("flows")
+        FlowQueues(each["key"], each["queue_name"], each["dead_letter_queue_name"], each["function_name"])
+        for each in handle.output("flows")
     ]
     settings = DatabaseSettings(handle.output("database_secret_arn"), "disable" if handle.is_local else "require")
     database = Database(
@@ -356,8 +357,8 @@ def _print_listing(console: Console, found: Listing) -> None:
         table.add_column(column, overflow="fold")
     for each in found.letters:
         row = _record(each)
-        reason = row["reason"] or f"unknown: {row['reason_unknown']}"
-        cells = (row["flow"], row["id"], row["age_seconds"], row["redrives"], reason[:200], row["body"][:80])
+        reason = (row["reason"] or "")[:200] or f"unknown: {row['reason_unknown']}"
+        cells = (row["flow"], row["id"], row["age_seconds"], row["redrives"], reason, row["body"][:80])
         table.add_row(*(Text(visible(str(cell))) for cell in cells))
     console.print(table if found.letters else "no dead letters", markup=False)
     for problem in found.problems:

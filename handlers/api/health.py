@@ -130,11 +130,13 @@ def _questions(
         return lambda: questions.function(clients.functions, name)
 
     deployed = [flow for flow in flows if flow.deployed]
-    names = [flow.queue_name for flow in flows]
+    longest = {flow.queue_name: flow.longest_delivery for flow in flows}
     # The database first: its chain of calls is the longest.
     asked: dict[Name, Question[Any]] = {
         ("database", ""): Question(login, DATABASE_SECONDS),
-        ("metrics", ""): Question(lambda: questions.metrics(clients.cloudwatch, names, now) if names else {}, SECONDS),
+        ("metrics", ""): Question(
+            lambda: questions.metrics(clients.cloudwatch, longest, now) if longest else {}, SECONDS
+        ),
         ("mappings", ""): Question(lambda: questions.mappings(clients.functions) if deployed else [], SECONDS),
         ("caller", ""): Question(lambda: questions.caller(clients.sts), SECONDS),
         ("s3", ""): Question(lambda: questions.bucket(clients.s3, required("BMX_IMAGES_BUCKET")), SECONDS),

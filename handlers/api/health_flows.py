@@ -68,6 +68,7 @@ def queue_health(flow: RegisteredFlow, seen: Seen) -> QueueHealth:
         *_queue_troubles(flow, flow.queue_name, "The queue", seen),
         *_queue_troubles(flow, flow.dead_letter_queue_name, "The dead-letter queue", seen),
         *_delivery_troubles(flow, mapping, seen),
+        *_failing(flow, counts, seen),
         *_load_troubles(flow, counts, dead, age),
         *_job_troubles(flow, seen),
     ]
@@ -193,6 +194,20 @@ def _delivery_troubles(flow: RegisteredFlow, mapping: EventSource | None, seen: 
         yield _function_trouble(flow, error, seen.role)
     elif error is not None:
         yield Trouble("error", f"The function {flow.function_name} is not there.", "unhealthy", str(error))
+
+
+def _failing(flow: RegisteredFlow, counts: Counts | None, seen: Seen) -> Iterator[Trouble]:
+    """Say that what is delivered fails, long before it is old or given up: a retry waits a visibility timeout."""
+    found = _metrics(flow, seen)
+    if not flow.deployed or not found.failed or found.failing_since is None or (counts and not counts.total):
+        return
+    count, they = ("1 delivery", "it was not") if found.failed == 1 else (f"{found.failed:,} deliveries", "none was")
+    words = (
+        f"Failing: {count} since {found.failing_since:%Y-%m-%d %H:%M} UTC, and {they} worked through. "
+        f"{flow.log_group} says why; SQS delivers again after {flow.visibility_timeout:,} s, "
+        f"{flow.receives} times in all."
+    )
+    yield Trouble("failing", words, "degraded")
 
 
 def _load_troubles(

@@ -12,6 +12,7 @@ Code = Literal[
     "not_permitted",
     "throttled",
     "mapping_disabled",
+    "failing",
     "backlog",
     "dead_letters",
     "no_code_deployed",

@@ -19,10 +19,11 @@ DATABASE_CONNECT_SECONDS = 3
 DATABASE_STATEMENT_SECONDS = 2
 # SQS sends its metrics every minute, some minutes late. What is older tells of a queue as it was.
 FRESH = timedelta(minutes=10)
-# An hourly flow shows its last success, and the answer stays at 36 values a metric.
+# An hourly flow shows its last success.
 SUCCESSES_WITHIN = timedelta(hours=3)
-METRIC_SECONDS = 300
-# "GetMetricData", CloudWatch API reference: at most 500 metrics a call.
+# A failure is told a minute after it must have ended. AWS charges by the metric asked for, not by the value.
+METRIC_SECONDS = 60
+# "GetMetricData", CloudWatch API reference: at most 500 metrics and 100,800 values a call.
 METRICS_A_CALL = 500
 
 
@@ -87,10 +88,16 @@ class Function:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What CloudWatch says of a queue: age of the oldest message in seconds, and when one was last worked through."""
+    """What CloudWatch says of a queue: age of the oldest message in seconds, and when one was last worked through.
+
+    `failed` deliveries since then (or within `SUCCESSES_WITHIN`) have ended, the first of them begun at
+    `failing_since`, without any message worked through.
+    """
 
     oldest_message_age: float | None = None
     last_success: datetime | None = None
+    failed: int = 0
+    failing_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -163,24 +170,30 @@ def mappings(functions: Any) -> list[EventSource]:
     ]
 
 
-def metrics(cloudwatch: Any, queue_names: Iterable[str], now: datetime) -> dict[str, Metrics]:
-    """Ask for the metrics of all queues in one call (one for each 250 queues).
+def metrics(cloudwatch: Any, longest: Mapping[str, int], now: datetime) -> dict[str, Metrics]:
+    """Ask for the metrics of all queues in one call (one for each 166 queues).
 
     A message is deleted from a flow's queue when it was worked through, and by nothing else, so that
     NumberOfMessagesDeleted tells of successes; Lambda's own metrics count a batch whose messages failed as one.
+
+    Parameters
+    ----------
+    longest
+        By the queue's name, seconds after which whatever was delivered from it has ended.
 
     Returns
     -------
     dict
         For each queue; a value that is not fresh (`FRESH`, `SUCCESSES_WITHIN`) is ``None``.
     """
-    names = list(queue_names)
+    names = list(longest)
     queries = [
         query
         for number, name in enumerate(names)
         for query in (
             _query(f"age{number}", name, "ApproximateAgeOfOldestMessage", "Maximum"),
             _query(f"done{number}", name, "NumberOfMessagesDeleted", "Sum"),
+            _query(f"taken{number}", name, "NumberOfMessagesReceived", "Sum"),
         )
     ]
     values: dict[str, list[tuple[datetime, float]]] = {}
@@ -193,10 +206,24 @@ def metrics(cloudwatch: Any, queue_names: Iterable[str], now: datetime) -> dict[
         )
         for result in (result for page in pages for result in page["MetricDataResults"]):
             values.setdefault(result["Id"], []).extend(zip(result["Timestamps"], result["Values"], strict=True))
-    return {
-        name: Metrics(_age(values.get(f"age{number}", ()), now), _success(values.get(f"done{number}", ())))
-        for number, name in enumerate(names)
-    }
+    found = {}
+    for number, (name, seconds) in enumerate(longest.items()):
+        success = _success(values.get(f"done{number}", ()))
+        # The last minute whose deliveries have all ended.
+        ended = now - timedelta(seconds=seconds + METRIC_SECONDS)
+        # Those of the minute of the last success may have been it.
+        taken = [
+            (at, value)
+            for at, value in values.get(f"taken{number}", ())
+            if value > 0 and at <= ended and (success is None or at > success)
+        ]
+        found[name] = Metrics(
+            oldest_message_age=_age(values.get(f"age{number}", ()), now),
+            last_success=success,
+            failed=int(sum(value for _, value in taken)),
+            failing_since=min((at for at, _ in taken), default=None),
+        )
+    return found
 
 
 def bucket(s3: Any, name: str) -> None:

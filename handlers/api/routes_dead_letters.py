@@ -54,7 +54,9 @@ FlowKey = Annotated[str | None, Query(description="Only this flow's.", max_lengt
 @cache
 def _flows() -> tuple[FlowQueues, ...]:
     flows = registry.load().flows
-    return tuple(FlowQueues(each.key, each.queue_name, each.dead_letter_queue_name) for each in flows)
+    return tuple(
+        FlowQueues(each.key, each.queue_name, each.dead_letter_queue_name, each.function_name) for each in flows
+    )
 
 
 def dead_letters() -> DeadLetters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +24,14 @@ IMAGE_FLOW = "image_processing"
 
 @dataclass(frozen=True)
 class Reason:
-    """What is known of a letter's job: a reason, or (`unknown`) why there is none; and the job."""
+    """What is known of a letter's job: a reason, or (`unknown`) why there is none; and the job.
+
+    `guess` is what we see in the body of another flow's letter: its function may have given it up for something else.
+    """
 
     text: str | None = None
     unknown: str | None = None
+    guess: str | None = None
     job_id: UUID | None = None
     job_status: str | None = None
 
@@ -55,7 +59,7 @@ def from_jobs(database: Database) -> Reasons:
 
     def reasons(flow: str, ids: Collection[UUID]) -> Mapping[UUID, Reason] | str:
         if flow != IMAGE_FLOW:
-            return "this flow's jobs are kept by its own backend; the log of its function says why it failed"
+            return "this flow's jobs are kept by its own backend"
         if not ids:
             return {}
         query = sa.select(table.c.id, table.c.status, table.c.failure_reason).where(table.c.id.in_(ids))
@@ -72,24 +76,28 @@ def from_jobs(database: Database) -> Reasons:
 
 def _of(row: Any) -> Reason:
     unknown = None if row.failure_reason else f"the job is {row.status} and its row holds no reason"
-    return Reason(row.failure_reason, unknown, row.id, row.status)
+    return Reason(row.failure_reason, unknown, job_id=row.id, job_status=row.status)
 
 
-def reason_of(letter: Letter, known: Mapping[UUID, Reason] | str) -> Reason:
-    """Return what is known of a letter's job."""
-    if fault := _fault(letter.body):
+def reason_of(letter: Letter, known: Mapping[UUID, Reason] | str, log_group: str) -> Reason:
+    """Return what is known of a letter's job; where that is nothing, where and from when on its function's log is."""
+    fault = _fault(letter.body)
+    if letter.flow == IMAGE_FLOW and fault:
         return Reason(text=fault)
+    where = f"what its function said is in {log_group}, from {letter.sent_at:%Y-%m-%d %H:%M} UTC on"
     if isinstance(known, str):
-        return Reason(unknown=known, job_id=letter.job_id)
+        guessed = f"; a guess: {fault}" if fault else ""
+        return Reason(unknown=f"{known}; {where}{guessed}", guess=fault, job_id=letter.job_id)
     if letter.job_id is None:
-        return Reason(unknown="the body names no job_id")
-    return known.get(letter.job_id) or Reason(
+        return Reason(unknown=f"the body names no job_id; {where}", guess=fault)
+    found = known.get(letter.job_id) or Reason(
         unknown="there is no such job: its book was deleted, or the body is wrong", job_id=letter.job_id
     )
+    return replace(found, unknown=f"{found.unknown}; {where}") if found.unknown else found
 
 
 def _fault(body: str) -> str | None:
-    """Say what no worker of any flow can read; the bodies of all flows are JSON objects."""
+    """Say what the image worker cannot read; the bodies of all flows are JSON objects by contract."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

@@ -32,11 +32,12 @@ are visible again before the last ones were shown, and SQS gives them in no orde
 
 @dataclass(frozen=True)
 class FlowQueues:
-    """The names of a flow's two queues."""
+    """The names of a flow's two queues and of its function."""
 
     key: str
     queue_name: str
     dead_letter_queue_name: str
+    function_name: str
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from handlers.common.dead_letter_ends import EndJob, JobNotEndedError
 from handlers.common.dead_letter_reasons import NO_REASONS, Reason, Reasons, reason_of
 from handlers.common.dead_letter_sending import NotVerifiedError, largest_message, objection, send
 from handlers.common.dead_letter_walk import BATCH, FlowQueues, Letter, Walk
+from handlers.common.registry import log_group
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -91,7 +92,7 @@ class Selection:
 
     def takes_reason(self, reason: Reason) -> bool:
         """Whether a letter is meant as far as its reason goes; text is compared without regard to case."""
-        return self.error is None or self.error.casefold() in (reason.text or "").casefold()
+        return self.error is None or self.error.casefold() in (reason.text or reason.guess or "").casefold()
 
 
 @dataclass(frozen=True)
@@ -314,7 +315,7 @@ class DeadLetters:
     def _shown(self, flow: FlowQueues, letters: Sequence[Letter]) -> list[Shown]:
         ids = {letter.job_id for letter in letters}
         known = self._reasons(flow.key, {each for each in ids if each is not None}) if letters else {}
-        return [Shown(letter, reason_of(letter, known)) for letter in letters]
+        return [Shown(letter, reason_of(letter, known, log_group(flow.function_name))) for letter in letters]
 
     def _walk(self, flow: FlowQueues, hide: int, seconds: float | None, size: int = BATCH) -> _Opened:
         return _Opened(self, flow, hide, seconds, size)

@@ -21,6 +21,11 @@ class RegistryError(RuntimeError):
     """The registry is missing or does not say what it must."""
 
 
+def log_group(function_name: str) -> str:
+    """Return the name of a function's log group; `components/function.py` makes it under this name, as Lambda would."""
+    return f"/aws/lambda/{function_name}"
+
+
 @dataclass(frozen=True)
 class RegisteredFlow:
     """What producers, inspectors and operators must know of one flow.
@@ -60,6 +65,19 @@ class RegisteredFlow:
     backlog_threshold: int
     producers: tuple[str, ...]
     schedule: str | None
+
+    @property
+    def log_group(self) -> str:
+        """Where the function writes what it says."""
+        return log_group(self.function_name)
+
+    @property
+    def longest_delivery(self) -> int:
+        """Seconds after which whatever was delivered has ended.
+
+        One timeout, and before it the batching window, which the visibility timeout holds beside six timeouts.
+        """
+        return self.timeout + max(0, self.visibility_timeout - 6 * self.timeout)
 
     @property
     def fed_by_api(self) -> bool:

@@ -76,7 +76,10 @@ def dead_letters(handle: StackHandle) -> dict[str, Letters]:
         A queue cannot be read, or has more than can be looked at.
     """
     sqs = handle.client("sqs")
-    queues = [FlowQueues(e["key"], e["queue_name"], e["dead_letter_queue_name"]) for e in handle.output("flows")]
+    queues = [
+        FlowQueues(e["key"], e["queue_name"], e["dead_letter_queue_name"], e["function_name"])
+        for e in handle.output("flows")
+    ]
     counts = {flow.key: _count(sqs, flow.dead_letter_queue_name) for flow in queues}
     filled = [key for key, count in counts.items() if count]
     newest: dict[str, datetime] = {}

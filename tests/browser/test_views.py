@@ -16,7 +16,7 @@ from ops.photos import samples
 from tests.browser.conftest import Open
 from tests.browser.visit import PATIENCE, TABS, Visit, shows_a_picture
 from tests.deployed import Deployed
-from tests.e2e.waiting import finished
+from tests.e2e.waiting import failing, finished
 
 FLOWS = catalogue("bluemoxon-local")
 BODY = '{"job_id": "5f0c1f1e-6a4e-4a53-9a5e-1d7b0f3f9a11", "book_id": 1204, "image_id": 3377}'
@@ -67,6 +67,17 @@ def test_every_flow_of_the_catalogue_has_a_row(visit: Open) -> None:
     for title in ("Database", "Storage", "Configuration", "Constants of the image worker", "Deployment"):
         expect(page.locator("#facts h3", has_text=title)).to_be_visible()
     expect(page.locator("#facts")).to_contain_text("4,096")
+
+
+def test_a_flow_whose_deliveries_fail_is_not_said_to_do_its_work(visit: Open, deployed: Deployed) -> None:
+    flow = next(each for each in FLOWS if each.key == "analysis")
+    with failing(deployed.cloud, flow, "bluemoxon-local"):
+        page = settled(visit("flows"), "flows").page
+        row = page.locator(f"tr[data-flow={flow.key}]")
+        expect(row).to_contain_text("Failing: 1 delivery since", timeout=PATIENCE)
+        expect(row).to_contain_text(f"/aws/lambda/{flow.function_name('bluemoxon-local')} says why")
+        expect(row.locator(".chip").first).to_have_text("degraded")
+        expect(page.locator("#flows-summary")).to_contain_text("attention")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

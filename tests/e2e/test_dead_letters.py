@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from flows import catalogue
+from ops import health
 from ops.client import ApiClient
 from ops.paths import ROOT
 from tests.deployed import Deployed
 from tests.e2e.pictures import small_photo
-from tests.e2e.waiting import nobody_polls
+from tests.e2e.waiting import failing, nobody_polls
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +149,22 @@ def test_a_dead_letter_is_shown_with_its_reason_and_its_job_completes_once_the_c
     assert entry["who"] == deployed.cloud.client("sts").get_caller_identity()["Arn"]
     assert (entry["what"], entry["flow"], entry["stack"]) == ("dead_letters.redrive", FLOW.key, "local")
     assert began < datetime.fromisoformat(entry["when"]) < datetime.now(UTC)
+
+
+def test_a_flow_whose_deliveries_fail_is_not_healthy_long_before_its_message_is_given_up(deployed: Deployed) -> None:
+    flow = next(each for each in catalogue(PREFIX) if each.key == "analysis")
+    group = f"/aws/lambda/{flow.function_name(PREFIX)}"
+
+    def said() -> Any:
+        return health.ask(deployed.handle)["checks"]["sqs"]["queues"][flow.key]
+
+    with failing(deployed.cloud, flow, PREFIX):
+        until(lambda: said()["diagnosis_code"] == "failing", said)
+        queue = said()
+        assert (queue["status"], queue["in_flight"]) == ("degraded", 1)
+        assert "Failing: 1 delivery since" in queue["diagnosis"]
+        assert f"{group} says why" in queue["diagnosis"]
+    assert said()["diagnosis_code"] != "failing"
 
 
 def test_an_interrupted_redrive_says_what_went_and_loses_none(deployed: Deployed) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +14,7 @@ from contextlib import suppress
 import pytest
 import requests
 
+from handlers.common.keys import UNKNOWN_CACHE
 from ops import keys, keys_command
 from ops.cli_keys import keys_app
 from ops.errors import UserError
@@ -74,6 +76,7 @@ def test_a_key_is_added_listed_revoked_and_refused(deployed: Deployed, terminal:
 
 def test_the_first_key_lies_in_the_secret_and_there_is_one(deployed: Deployed, typed: Typed) -> None:
     made = json.loads(typed("add", "chief", "--first", "--json"))
+    time.sleep(UNKNOWN_CACHE.total_seconds())  # a function that has just read the secret does not know it yet
     assert status(deployed, made["key"]) == 404
     with pytest.raises(UserError, match="holds a key already: chief"):
         typed("add", "other", "--first")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from components.flow import Flow
+from local.cloud import Cloud
 from ops import run as runs
 from ops.client import ApiClient
 from ops.stacks import StackHandle
@@ -27,6 +29,27 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = 30.0) 
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
+
+
+@contextmanager
+def failing(cloud: Cloud, flow: Flow, prefix: str) -> Iterator[None]:
+    """Let a delivery fail, and the time pass after which it must have ended; afterwards the queue is empty."""
+    sqs, logs, group = cloud.client("sqs"), cloud.client("logs"), f"/aws/lambda/{flow.function_name(prefix)}"
+    url = sqs.get_queue_url(QueueName=flow.queue_name(prefix))["QueueUrl"]
+
+    def reports() -> int:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        return sum(event["message"].startswith("REPORT") for page in pages for event in page["events"])
+
+    before = reports()
+    sqs.send_message(QueueUrl=url, MessageBody="no message of this flow")
+    try:
+        eventually(lambda: reports() > before, "nothing was delivered", 60)
+        cloud.clock.advance(flow.timeout + 180)
+        yield
+    finally:
+        with suppress(sqs.exceptions.PurgeQueueInProgress):
+            sqs.purge_queue(QueueUrl=url)
 
 
 @contextmanager

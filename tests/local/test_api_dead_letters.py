@@ -1,5 +1,6 @@
 """Dead letters through the API: its own database, moto's queues."""
 
+import datetime
 import json
 import logging
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from handlers.api import routes_dead_letters
+from handlers.common import dead_letters
 from handlers.common.dead_letter_walk import FlowQueues
 from handlers.common.dead_letters import DeadLetters
 from handlers.common.queues import REDRIVES
@@ -26,7 +28,10 @@ def letters(api, monkeypatch):
     """The API with two flows; gives a function that adds a dead letter of the first one."""
     sqs = boto3.client("sqs")
     urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in (DEAD, "p-tracking", "p-tracking-dlq")}
-    flows = (FlowQueues("image_processing", QUEUE, DEAD), FlowQueues("tracking", "p-tracking", "p-tracking-dlq"))
+    flows = (
+        FlowQueues("image_processing", QUEUE, DEAD, "p-image-processing"),
+        FlowQueues("tracking", "p-tracking", "p-tracking-dlq", "p-tracking"),
+    )
     monkeypatch.setattr(routes_dead_letters, "_flows", lambda: flows)
     monkeypatch.setattr(DeadLetters.__init__, "__kwdefaults__", {"wait_seconds": 0})
 
@@ -73,7 +78,27 @@ def test_a_flow_whose_jobs_are_kept_elsewhere_says_so(letters):
     letters(json.dumps({"book_id": 1}), queue="p-tracking-dlq")
     [letter] = listed("flow=tracking")["dead_letters"]
     assert letter["reason"] is None
-    assert "its own backend" in letter["reason_unknown"]
+    sent = datetime.datetime.fromisoformat(letter["sent_at"])
+    assert letter["reason_unknown"] == (
+        "this flow's jobs are kept by its own backend; "
+        f"what its function said is in /aws/lambda/p-tracking, from {sent:%Y-%m-%d %H:%M} UTC on"
+    )
+
+
+def test_of_another_flows_letter_we_only_guess(letters):
+    letters("not JSON", queue="p-tracking-dlq")
+    letters("not JSON either")
+    found = {letter["flow"]: letter for letter in listed()["dead_letters"]}
+    assert found["tracking"]["reason"] is None
+    assert found["tracking"]["reason_unknown"].endswith("UTC on; a guess: the body is not JSON")
+    assert found["image_processing"]["reason"] == "the body is not JSON"
+
+
+def test_a_letter_without_a_job_says_where_its_functions_log_is(letters):
+    letters(json.dumps({"job_id": "2a1eb66d-4618-441c-add3-497f16b0b2e9"}))
+    letters(json.dumps({"book_id": 1}))
+    for letter in listed()["dead_letters"]:
+        assert "; what its function said is in /aws/lambda/p-image-processing, from 20" in letter["reason_unknown"]
 
 
 def test_a_database_that_does_not_answer_hides_no_letter(letters, api, monkeypatch):
@@ -111,7 +136,9 @@ def test_long_bodies_are_cut_and_their_size_is_told(letters):
 
 
 def test_an_answer_full_of_long_bodies_stays_below_lambdas_limit(letters, monkeypatch):
-    monkeypatch.setattr("handlers.api.routes_dead_letters.SECONDS", 60)  # a busy machine walks slowly
+    # it is the size that counts here, however long a busy machine takes
+    monkeypatch.setattr(routes_dead_letters, "SECONDS", 120)
+    monkeypatch.setattr(dead_letters, "LOOK_SECONDS", 120)
     for _ in range(100):
         letters("\U0001f4d6" * 11_000, queue="p-tracking-dlq")
     answer = call("GET", PATH)

@@ -96,6 +96,18 @@ def test_while_the_database_is_down_nobody_is_told_that_a_key_is_wrong(api, cut_
     assert call("GET", JOB, key=None).status == 401
 
 
+def test_a_database_that_answers_with_an_error_is_503_too(api):
+    key = added()
+    with api.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE api_keys RENAME TO away"))
+    try:
+        assert call("GET", JOB, key=key).status == 503
+    finally:
+        with api.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE away RENAME TO api_keys"))
+    assert call("GET", JOB, key=key).status == 404
+
+
 def test_the_first_key_opens_the_deep_health_check_while_the_database_is_down(api, cut_off):
     answer = call("GET", "/api/v1/health/deep")
     assert answer.status == 503

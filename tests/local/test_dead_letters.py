@@ -19,7 +19,7 @@ from handlers.common.dead_letter_walk import FlowQueues, Letter
 from handlers.common.dead_letters import DeadLetters, Selection, UnknownFlowError, Work
 from handlers.common.queues import REDRIVES
 
-FLOWS = (FlowQueues("a", "p-a", "p-a-dlq"), FlowQueues("b", "p-b", "p-b-dlq"))
+FLOWS = (FlowQueues("a", "p-a", "p-a-dlq", "f-a"), FlowQueues("b", "p-b", "p-b-dlq", "f-b"))
 ALL = Selection()
 
 
@@ -170,7 +170,8 @@ def test_reasons_come_with_their_jobs_and_their_absence_in_words(sqs):
     [shown] = letters(sqs, lambda flow, ids: {job: known}).listing(["a"], limit=9, seconds=9).letters
     assert shown.reason == known
     [shown] = letters(sqs, lambda flow, ids: "no database").listing(["a"], limit=9, seconds=9).letters
-    assert (shown.reason.text, shown.reason.unknown, shown.reason.job_id) == (None, "no database", job)
+    assert (shown.reason.text, shown.reason.job_id) == (None, job)
+    assert str(shown.reason.unknown).startswith("no database; what its function said is in /aws/lambda/f-a, from ")
     [shown] = letters(sqs, lambda flow, ids: {}).listing(["a"], limit=9, seconds=9).letters
     assert "no such job" in shown.reason.unknown
 

@@ -322,6 +322,48 @@ def test_an_oldest_message_over_its_threshold_is_a_backlog(cloud):
     assert look(cloud)[1].diagnosis_code == "backlog"
 
 
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("taken", "done", "says"),
+    [
+        ([(2, 1)], [], "1 delivery since 2026-05-01 11:58 UTC, and it was not worked through"),
+        ([(2, 1), (9, 2)], [(30, 1)], "3 deliveries since 2026-05-01 11:51 UTC, and none was worked through"),
+        ([(2, 1), (9, 2)], [(5, 1)], "1 delivery since 2026-05-01 11:58 UTC"),
+        ([(2, 1)], [(2, 1)], ""),  # it may have been the one
+        ([(9, 2)], [(1, 1)], ""),
+        ([(1, 1)], [], ""),  # it may still be at work: the function has 60 s, and was begun within a minute
+        ([(2, 0)], [], ""),
+    ],
+)
+def test_deliveries_that_ended_without_a_success_are_failing_before_they_are_old(cloud, taken, done, says):
+    cloud.counts = {"p-a": (0, 1, 0)}
+    cloud.values = {
+        ("p-a", metric): [(NOW - ago * MINUTE, float(count)) for ago, count in values]
+        for metric, values in (("NumberOfMessagesReceived", taken), ("NumberOfMessagesDeleted", done))
+    }
+    health, queue = look(cloud)
+    assert (health.status, queue.diagnosis_code) == (("degraded", "failing") if says else ("healthy", "reachable"))
+    assert says in queue.diagnosis
+    assert ("/aws/lambda/f-a says why; SQS delivers again after 360 s, 5 times in all." in queue.diagnosis) is bool(
+        says
+    )
+
+
+def test_a_delivery_that_may_still_wait_in_its_batching_window_has_not_failed(environ):
+    cloud = Cloud(flow("a", visibility_timeout=6 * 60 + 300), flow("b"))
+    cloud.counts = {"p-a": (0, 1, 0)}
+    for minutes, code in ((6, "reachable"), (7, "failing")):
+        cloud.values = {("p-a", "NumberOfMessagesReceived"): [(NOW - minutes * MINUTE, 1.0)]}
+        assert look(cloud)[1].diagnosis_code == code
+
+
+def test_an_empty_queue_fails_nothing_any_more(cloud):
+    cloud.values = {("p-a", "NumberOfMessagesReceived"): [(NOW - 9 * MINUTE, 5.0)]}
+    assert look(cloud)[1].diagnosis_code == "reachable"
+
+
 def test_the_last_image_job_is_the_jobs_tables(environ):
     environ.setenv("BMX_IMAGE_PROCESSING_QUEUE_NAME", "p-image_processing")
     health = check(Cloud(flow("image_processing"))).fresh()

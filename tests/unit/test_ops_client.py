@@ -14,7 +14,7 @@ from ops.client import ApiClient, ApiError
 @pytest.fixture
 def serve(monkeypatch):
     """Serve the given answers, one a request: a status and a body, or None to hang up; gives what was asked."""
-    monkeypatch.setattr(clients, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(clients, "RETRY_PAUSES", (0, 0, 0))
     servers = []
 
     def start(*answers):
@@ -79,7 +79,7 @@ def test_what_was_refused_is_not_sent_again(serve, answer):
 
 
 def test_it_gives_up_with_the_last_reason(serve):
-    api, asked = serve(*[UNAVAILABLE] * clients.TRIES)
+    api, asked = serve(*[UNAVAILABLE] * (len(clients.RETRY_PAUSES) + 1))
     with pytest.raises(ApiError, match="try again"):
         api.create_book("x")
-    assert len(asked) == clients.TRIES
+    assert len(asked) == (len(clients.RETRY_PAUSES) + 1)

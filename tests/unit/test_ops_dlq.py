@@ -185,6 +185,16 @@ def test_the_terminal_sees_escapes_and_json_the_exact_body(
     assert json.loads(capsys.readouterr().out)["dead_letters"][0]["body"] == body
 
 
+def test_the_list_tells_a_guess_as_one_and_where_to_look(
+    handle: StackHandle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(handle, "no JSON")
+    dlq.listing(dlq.Request("staging"))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "in /aws/lambda/f-t, from" in shown
+    assert "a guess: the body is not JSON" in shown
+
+
 def test_letters_are_chosen_by_the_text_of_their_reason(handle: StackHandle) -> None:
     put(handle, "no JSON")
     put(handle)
