@@ -20,6 +20,7 @@ from components.image_build import ImageBuild
 from components.image_store import ImageStore
 from components.migration import Migration
 from components.needs import (
+    DeleteObjects,
     InspectFlow,
     Need,
     ReadObjects,
@@ -119,8 +120,11 @@ def program() -> None:
         )
 
     dispatchers = [(flow.dispatcher, flow.schedule, 300) for flow in flows if flow.dispatcher and flow.schedule]
+    # What an upload left behind is read, and removed where it is no photograph.
+    clears: list[Need] = [ReadObjects(PICTURES), DeleteObjects(PICTURES), TellMissingObjects()]
     for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 60)]:
-        started = function(name, code(name), timeout=timeout, needs=[UseDatabase()], after=[schema])
+        needs = [UseDatabase(), *(clears if name == JOB_SWEEPER else [])]
+        started = function(name, code(name), timeout=timeout, needs=needs, after=[schema])
         schedule = Schedule(f"{name}-schedule", f"{prefix}-{name.replace('_', '-')}", rate, started)
         alarms.watch(name, f"{prefix}-{name.replace('_', '-')}", function_conditions(started.name), parent=schedule)
 

@@ -29,6 +29,10 @@ class WriteObjects(_Prefixed):
     """Write objects under a prefix of the image store."""
 
 
+class DeleteObjects(_Prefixed):
+    """Delete objects under a prefix of the image store."""
+
+
 @dataclass(frozen=True)
 class TellMissingObjects:
     """Learn that an object is not there: without s3:ListBucket, S3 answers 403 instead of 404 for a missing key.
@@ -71,4 +75,14 @@ class ReadSecret:
     name: str
 
 
-Need = ReadObjects | WriteObjects | TellMissingObjects | UseDatabase | SendTo | InspectFlow | RedriveFlow | ReadSecret
+Need = (
+    ReadObjects
+    | WriteObjects
+    | DeleteObjects
+    | TellMissingObjects
+    | UseDatabase
+    | SendTo
+    | InspectFlow
+    | RedriveFlow
+    | ReadSecret
+)

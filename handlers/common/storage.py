@@ -248,6 +248,10 @@ class Storage:
         )
         return True
 
+    def delete(self, key: str) -> None:
+        """Take an object away; without effect where there is none. Raises `StorageError`."""
+        self._call("delete_object", key, Key=object_key(key))
+
     def _s3(self) -> S3Client:
         if self._client is None:
             from handlers.common.aws import client  # noqa: PLC0415

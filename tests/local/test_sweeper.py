@@ -168,19 +168,25 @@ def test_a_run_takes_on_no_more_than_its_limit_oldest_first(database, queues, ma
 class Context:
     function_name, memory_limit_in_mb, invoked_function_arn, aws_request_id = "f", 128, "a", "r"
 
+    @staticmethod
+    def get_remaining_time_in_millis():
+        return 60_000
+
 
 def test_the_function_sweeps_at_the_clocks_time(database, secret_arn, queue_url, make, monkeypatch):
     for name, value in {
         "BMX_DATABASE_SECRET_ARN": secret_arn,
         "BMX_DATABASE_SSLMODE": "disable",
         "BMX_IMAGE_PROCESSING_QUEUE_NAME": QUEUE,
+        "BMX_IMAGES_BUCKET": "p-images",
     }.items():
         monkeypatch.setenv(name, value)
     services.forget()
     job = make()  # long ago
     answer = edge.handler({}, Context())
     services.forget()
-    assert answer == {"sent": [str(job.id)], "freed": [], "ended": [], "errors": {}}
+    uploads: dict[str, object] = {"uploads_completed": [], "uploads_removed": [], "uploads_errors": {}}
+    assert answer == {"sent": [str(job.id)], "freed": [], "ended": [], "errors": {}} | uploads
 
 
 def test_the_function_answers_its_version_without_work(monkeypatch):
