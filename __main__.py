@@ -23,6 +23,7 @@ from components.image_build import ImageBuild
 from components.image_store import ImageStore
 from components.migration import Migration
 from components.needs import (
+    DeleteObjects,
     InspectFlow,
     Need,
     ReadObjects,
@@ -130,12 +131,14 @@ def program() -> None:
         f"{VARIABLES}MAX_RECEIVES": str(swept.receives),
         f"{VARIABLES}MESSAGE_RETENTION": str(swept.retention),
     }
+    # What an upload left behind is read, and removed where it is no photograph.
+    clears: list[Need] = [ReadObjects(PICTURES), DeleteObjects(PICTURES), TellMissingObjects()]
     for name, rate, timeout in [*dispatchers, (JOB_SWEEPER, "rate(5 minutes)", 240)]:
         started = function(
             name,
             code(name),
             timeout=timeout,
-            needs=[UseDatabase()],
+            needs=[UseDatabase(), *(clears if name == JOB_SWEEPER else [])],
             after=[schema],
             variables=rules if name == JOB_SWEEPER else None,
         )

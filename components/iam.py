@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.needs import Need, ReadObjects, ReadObjectVersions, WriteObjects
+from components.needs import DeleteObjects, Need, ReadObjects, ReadObjectVersions, WriteObjects
 from components.refused import RefusedError
 from components.unscoped import INSPECTING_ACTIONS, LIMITED, RUNNING_ACTIONS, UNSCOPED_ACTIONS
 
@@ -68,7 +68,7 @@ class Grant:
 
 
 def object_statements(need: Need, bucket_arn: pulumi.Input[str]) -> tuple[Statement, ...]:
-    """Grant reading or writing the objects under one prefix of one bucket."""
+    """Grant reading, writing or deleting the objects under one prefix of one bucket."""
     match need:
         case ReadObjects(prefix):
             return (Statement(("s3:GetObject",), (pulumi.Output.concat(bucket_arn, "/", prefix, "*"),)),)
@@ -76,6 +76,8 @@ def object_statements(need: Need, bucket_arn: pulumi.Input[str]) -> tuple[Statem
             return (Statement(("s3:GetObjectVersion",), (pulumi.Output.concat(bucket_arn, "/", prefix, "*"),)),)
         case WriteObjects(prefix):
             return (Statement(("s3:PutObject",), (pulumi.Output.concat(bucket_arn, "/", prefix, "*"),)),)
+        case DeleteObjects(prefix):
+            return (Statement(("s3:DeleteObject",), (pulumi.Output.concat(bucket_arn, "/", prefix, "*"),)),)
         case _:
             return (Statement(("s3:ListBucket",), (bucket_arn,)),)
 

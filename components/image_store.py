@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.iam import Grant
-from components.needs import Need, ReadObjects, ReadObjectVersions, TellMissingObjects, WriteObjects
+from components.needs import DeleteObjects, Need, ReadObjects, ReadObjectVersions, TellMissingObjects, WriteObjects
 from components.private_bucket import private_bucket
 
 
@@ -59,7 +59,7 @@ class ImageStore(pulumi.ComponentResource):
 
     def grant(self, need: Need) -> Grant | None:
         """Grant what is needed of objects; the function learns the bucket's name, and the CDN's address if any."""
-        if not isinstance(need, ReadObjects | ReadObjectVersions | WriteObjects | TellMissingObjects):
+        if not isinstance(need, ReadObjects | ReadObjectVersions | WriteObjects | DeleteObjects | TellMissingObjects):
             return None
         variables: dict[str, pulumi.Input[str]] = {"IMAGES_BUCKET": self.bucket.bucket}
         if self._cdn_url:

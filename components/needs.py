@@ -35,6 +35,10 @@ class WriteObjects(_Prefixed):
     """Write objects under a prefix of the image store."""
 
 
+class DeleteObjects(_Prefixed):
+    """Delete objects under a prefix of the image store."""
+
+
 @dataclass(frozen=True)
 class TellMissingObjects:
     """Learn that an object is not there: without s3:ListBucket, S3 answers 403 instead of 404 for a missing key.
@@ -81,6 +85,7 @@ Need = (
     ReadObjects
     | ReadObjectVersions
     | WriteObjects
+    | DeleteObjects
     | TellMissingObjects
     | UseDatabase
     | SendTo

@@ -26,8 +26,8 @@ class ApiError(UserError):
 class ApiClient:
     """Calls the API at `url` with `key`; never goes through a proxy.
 
-    A GET changes nothing, and a POST carries an `Idempotency-Key`, so one that meets a server error or no answer at all is
-    sent again a few times, as AWS's SDKs do; nothing else is.
+    A GET changes nothing, and a POST carries an `Idempotency-Key`, so one that meets a server error or no answer at all
+    is sent again a few times, as AWS's SDKs do; nothing else is.
 
     Parameters
     ----------

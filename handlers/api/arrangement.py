@@ -1,4 +1,4 @@
-"""The order of a book's pictures as callers change it, and the one place that decides when a primary gets its job."""
+"""The order of a book's pictures as callers change it."""
 
 from __future__ import annotations
 
@@ -12,53 +12,9 @@ from handlers.api import image_jobs
 from handlers.api.parts import Parts
 from handlers.api.problems import invalid, not_found
 from handlers.common import jobs
-from handlers.common.job_states import UNFINISHED
-from handlers.common.order import close_gaps, image_order, lock_book, record_choice, write_order
+from handlers.common.order import close_gaps, image_order, lock_book
+from handlers.common.primary import choose, ensure_primary
 from handlers.common.tables import book_images
-
-
-def arrange(connection: sa.Connection, book_id: int, order: Sequence[int], *, now: datetime) -> jobs.Job | None:
-    """Write a book's order, whose first picture is its primary, and create the job that this causes.
-
-    Every way to another primary (upload, import, choice, new order, deletion) goes through here; only the worker does
-    not, whose picture is processed already. Under the book's lock; the caller commits, then sends.
-
-    Returns
-    -------
-    Job or None
-        The job of a photograph that has become primary; also of one that was primary and whose job has not ended, so
-        that a choice that confirms it confirms its job too, or that never had one, as in rows of the system before
-        this one. ``None`` where nothing changed, or the primary is a processed picture.
-    """
-    if not order:
-        return None
-    primary = order[0]
-    was_primary, processed = connection.execute(
-        sa.select(sa.func.coalesce(book_images.c.is_primary, sa.false()), book_images.c.is_background_processed).where(
-            book_images.c.id == primary
-        )
-    ).one()
-    write_order(connection, book_id, order)
-    if processed:
-        return None
-    last = jobs.latest_for(connection, primary) if was_primary else None
-    if last is not None and last.status not in UNFINISHED:
-        return None
-    return jobs.accept(connection, book_id, primary, now=now)
-
-
-def choose(connection: sa.Connection, book_id: int, order: Sequence[int], *, now: datetime) -> jobs.Job | None:
-    """Carry out somebody's choice of primary or order, to which every job accepted before gives way; as `arrange`."""
-    record_choice(connection, book_id)
-    return arrange(connection, book_id, order, now=now)
-
-
-def ensure_primary(connection: sa.Connection, book_id: int, *, now: datetime) -> jobs.Job | None:
-    """Make the first picture of a book primary if none is; as `arrange` otherwise. Under the book's lock."""
-    has_primary = sa.select(book_images.c.id).where(book_images.c.book_id == book_id, book_images.c.is_primary)
-    if connection.execute(has_primary.limit(1)).one_or_none() is not None:
-        return None
-    return arrange(connection, book_id, image_order(connection, book_id), now=now)
 
 
 def make_primary(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> jobs.Job | None:

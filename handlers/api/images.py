@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from handlers.api import image_jobs, photographs
+from handlers.api import checking, image_jobs
 from handlers.api.models import BookWithImages, Image, NewImage
 from handlers.api.parts import Parts
-from handlers.api.photographs import Photograph
 from handlers.api.problems import not_found
-from handlers.common import jobs, storage
+from handlers.common import jobs, photographs, storage
 from handlers.common.order import display_order, lock_book
+from handlers.common.photographs import Photograph
 from handlers.common.tables import book_images, books, image_processing_jobs, image_uploads
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def complete(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> job
         known = upload is None and photographs.is_image(connection, book_id, image_id)
     if upload is None and not known:
         raise not_found(f"There is no upload {image_id} for book {book_id}; reserve one first.")
-    checked = upload and photographs.check(parts, upload.s3_key, field="file", declared=upload.content_type)
+    checked = upload and checking.check(parts, upload.s3_key, field="file", declared=upload.content_type)
     with parts.database.begin() as connection:
         lock_book(connection, book_id)
         upload = photographs.find_upload(connection, book_id, image_id)  # again: somebody may have completed it

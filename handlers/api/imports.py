@@ -9,13 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from handlers.api import image_jobs, photographs
+from handlers.api import checking, image_jobs
 from handlers.api.models import Import, ImportedImage
 from handlers.api.parts import Parts
-from handlers.api.photographs import Photograph
 from handlers.api.problems import ProblemError, invalid
-from handlers.common import jobs, storage
+from handlers.common import jobs, photographs, storage
 from handlers.common.order import BookMissingError, lock_book
+from handlers.common.photographs import Photograph
 from handlers.common.tables import book_images, books
 
 
@@ -134,16 +134,14 @@ def _checked(
     parts: Parts, number: int, image: ImportedImage, uploads: dict[int, sa.Row[Any] | None]
 ) -> Photograph | None:
     if image.key is not None:
-        checked = photographs.check(parts, image.key, field=f"body.images.{number}.key")
+        checked = checking.check(parts, image.key, field=f"body.images.{number}.key")
         filename = image.filename or image.key.rpartition("/")[2][:255]
         return Photograph(image.key, checked, filename, image.image_type)
     upload = uploads[image.image_id or 0]
     if upload is None:
         return None
     field = f"body.images.{number}.image_id"
-    return Photograph.of_upload(
-        upload, photographs.check(parts, upload.s3_key, field=field, declared=upload.content_type)
-    )
+    return Photograph.of_upload(upload, checking.check(parts, upload.s3_key, field=field, declared=upload.content_type))
 
 
 def _known(connection: sa.Connection, book_id: int, photograph: Photograph) -> bool:

@@ -1,21 +1,28 @@
 """``/api/v1/admin``: what is deployed here, for operators."""
 
+import logging
 import platform
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import SQLAlchemyError
 
 from handlers.api.edge import MAX_BODY_BYTES
 from handlers.api.health import deep_check
 from handlers.api.health_models import DeepHealth
 from handlers.api.models import MAX_IMAGES, MAX_IMPORTED, MAX_PAGE
-from handlers.common import image_constants, registry
+from handlers.common import image_constants, registry, services
 from handlers.common.clock import now
-from handlers.common.settings import optional
+from handlers.common.database import DatabaseUnavailableError
+from handlers.common.secrets import SecretError
+from handlers.common.settings import SettingError, optional
 from handlers.common.storage import MAX_UPLOAD_BYTES, UPLOAD_SECONDS, VIEW_SECONDS
+from handlers.common.uploads import COMPLETE_AFTER, REMOVE_AFTER, waiting_uploads
 
+log = logging.getLogger(__name__)
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
 _first_request = [True]
@@ -67,6 +74,16 @@ class RequestLimits(BaseModel):
     view_seconds: int
 
 
+class Uploads(BaseModel):
+    """Uploads that are no pictures yet; an overdue one is completed by the sweeper, or removed after a day."""
+
+    waiting: int
+    overdue: int
+    oldest_at: datetime | None
+    completed_after_seconds: int
+    removed_after_seconds: int
+
+
 class SystemInfo(BaseModel):
     """What is deployed here, and how it is."""
 
@@ -77,6 +94,7 @@ class SystemInfo(BaseModel):
     infrastructure: InfrastructureConfig
     image_processing: ImageProcessing
     limits: RequestLimits
+    uploads: Uploads | None
 
 
 @router.get("/system-info", summary="Show what is deployed here, and how it is")
@@ -107,6 +125,22 @@ def system_info() -> SystemInfo:
             upload_seconds=UPLOAD_SECONDS,
             view_seconds=VIEW_SECONDS,
         ),
+        uploads=_uploads(),
+    )
+
+
+def _uploads() -> Uploads | None:
+    """Count uploads; ``None`` where the database does not say, of which health tells."""
+    try:
+        with services.database().begin() as connection:
+            found = waiting_uploads(connection, now=now())
+    except (SQLAlchemyError, DatabaseUnavailableError, SecretError, SettingError):
+        log.exception("uploads cannot be counted")
+        return None
+    return Uploads(
+        **asdict(found),
+        completed_after_seconds=int(COMPLETE_AFTER.total_seconds()),
+        removed_after_seconds=int(REMOVE_AFTER.total_seconds()),
     )
 
 

@@ -169,8 +169,15 @@ class Storage:
         max_bytes: int = MAX_UPLOAD_BYTES,
         expires_in: int = UPLOAD_SECONDS,
     ) -> PresignedUpload:
-        """Allow one upload: this key, this content type, so many bytes, for `expires_in` seconds."""
-        post = self._s3().generate_presigned_post(
+        """Allow one upload: this key, this content type, so many bytes, for `expires_in` seconds.
+
+        Raises
+        ------
+        StorageError
+            There are no credentials to sign it with at the moment.
+        """
+        post = self._signed(
+            "generate_presigned_post",
             Bucket=self.bucket,
             Key=object_key(key),
             Fields={"Content-Type": content_type},
@@ -180,9 +187,10 @@ class Storage:
         return PresignedUpload(post["url"], dict(post["fields"]), expires_in)
 
     def presigned_url(self, key: str, *, expires_in: int = VIEW_SECONDS) -> str:
-        """Return an address under which anyone may read the object for `expires_in` seconds."""
-        return self._s3().generate_presigned_url(
-            "get_object", Params={"Bucket": self.bucket, "Key": object_key(key)}, ExpiresIn=expires_in
+        """Return an address under which anyone may read the object for `expires_in` seconds; raises as the upload's."""
+        parameters = {"Bucket": self.bucket, "Key": object_key(key)}
+        return str(
+            self._signed("generate_presigned_url", ClientMethod="get_object", Params=parameters, ExpiresIn=expires_in)
         )
 
     def head(self, key: str) -> ObjectHead:
@@ -252,12 +260,24 @@ class Storage:
         )
         return True
 
+    def delete(self, key: str) -> None:
+        """Take an object away; without effect where there is none. Raises `StorageError`."""
+        self._call("delete_object", key, Key=object_key(key))
+
     def _s3(self) -> S3Client:
         if self._client is None:
             from handlers.common.aws import client  # noqa: PLC0415
 
             self._client = client("s3")
         return self._client
+
+    def _signed(self, operation: str, **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  loaded with the client already
+
+        try:
+            return getattr(self._s3(), operation)(**arguments)
+        except BotoCoreError as error:
+            raise StorageError(f"{operation} for s3://{self.bucket}: {error}") from error
 
     def _call(self, operation: str, key: str, **arguments: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  loaded with the client already

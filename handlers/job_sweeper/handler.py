@@ -14,16 +14,17 @@ from handlers.common.clock import now
 from handlers.common.entry import entry
 from handlers.common.idempotency import sweep_requests
 from handlers.common.settings import queue_variable, required
+from handlers.common.uploads import sweep_uploads
 from handlers.job_sweeper.sweep import Rules, sweep
 
 log = logging.getLogger(__name__)
 
-SPARE_MILLISECONDS = 15_000
-"""Kept back for the batch under way: ten calls to SQS at most, and their records."""
+SPARE_MILLISECONDS = 20_000
+"""Kept back for what is under way: a batch of messages with their records, or an upload of 30 MB to be read."""
 
 
 class UnfinishedSweepError(RuntimeError):
-    """Some jobs could not be sent or freed. The invocation fails, so that the function's alarm tells somebody."""
+    """Something could not be done. The invocation fails, so that the function's alarm tells somebody."""
 
 
 def rules() -> Rules:
@@ -36,24 +37,28 @@ def rules() -> Rules:
 
 @entry()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Sweep once, and remove answers to requests that are older than a day; answers what became of which job.
+    """Sweep once; answers which jobs were sent, freed and ended, and which uploads were completed and removed.
 
     Raises
     ------
     UnfinishedSweepError
-        After everything else was done: some jobs are left for the next run.
+        After everything else was done: something is left for the next run.
     """
-    done = sweep(
-        services.database(),
-        services.queues(),
-        required(queue_variable("image_processing")),
-        rules(),
-        now=now(),
-        has_time=lambda: context.get_remaining_time_in_millis() > SPARE_MILLISECONDS,
-    )
-    answers = sweep_requests(services.database(), now=now())
-    counts = {name: len(ids) for name, ids in asdict(done).items() if name != "out_of_time"}
-    log.info("swept", extra=counts | {"out_of_time": done.out_of_time, "answers_removed": answers})
-    if done.errors:
-        raise UnfinishedSweepError(f"{len(done.errors)} image jobs are left for the next sweep; the log names them")
-    return asdict(done)
+    moment = now()
+
+    def has_time() -> bool:
+        return context.get_remaining_time_in_millis() > SPARE_MILLISECONDS
+
+    database, queue = services.database(), required(queue_variable("image_processing"))
+    jobs = sweep(database, services.queues(), queue, rules(), now=moment, has_time=has_time)
+    uploads = sweep_uploads(database, services.pictures(), now=moment, has_time=has_time)
+    answers = sweep_requests(database, now=moment)
+    done = asdict(jobs) | {f"uploads_{name}": ids for name, ids in asdict(uploads).items()}
+    log.info("swept", extra={name: _size(found) for name, found in done.items()} | {"answers": answers})
+    if left := len(jobs.errors) + len(uploads.errors):
+        raise UnfinishedSweepError(f"{left} image jobs or uploads are left for the next sweep; the log names them")
+    return done
+
+
+def _size(found: Any) -> Any:
+    return found if isinstance(found, bool) else len(found)

@@ -18,7 +18,7 @@ from ops.client import ApiClient
 from samples.stand_ins.worker import BODIES
 from tests.e2e.conftest import Deployed
 from tests.e2e.pictures import small_photo
-from tests.e2e.waiting import finished
+from tests.e2e.waiting import eventually, finished
 
 PREFIX = "bluemoxon-local"
 FLOWS = catalogue(PREFIX)
@@ -115,8 +115,17 @@ class Drive:
         self.photograph()
 
     def swept(self) -> None:
-        """A job whose sender died before the message is found by the sweeper's schedule."""
+        """The sweeper finds a job whose sender died before the message, and uploads that were left behind."""
         job = self.photograph()
+        book = self.api.create_book("Left behind")["id"]
+        photo = small_photo(self.folder)
+        left, text, never = (self.reserve(book, size) for size in (photo.path.stat().st_size, 4, 4))
+        assert self.put(left, photo.path.read_bytes()).ok
+        assert self.put(text, b"text").ok
+        self.execute(
+            "update image_uploads set created_at = %s where book_id = %s",
+            (self.cloud.clock.utcnow() - timedelta(days=1, minutes=1), book),
+        )
         orphan, then = uuid.uuid4(), self.cloud.clock.utcnow() - timedelta(minutes=30)
         self.execute(
             "insert into image_processing_jobs (id, book_id, source_image_id, status, created_at, updated_at)"
@@ -125,6 +134,13 @@ class Drive:
         )
         self.cloud.clock.advance(5 * 60 + 1)
         assert finished(self.api, str(orphan))["status"] == "completed"
+        for reserved in (text, never):
+            removed = lambda image=reserved["image_id"]: self.complete(book, image).status_code == 404  # noqa: E731
+            eventually(removed, "an upload of a day ago is still there")
+        [caused] = [each for each in self.api._call("GET", "/api/v1/image-jobs")["jobs"] if each["book_id"] == book]
+        assert caused["source_image_id"] == left["image_id"]
+        self.cloud.clock.advance(5 * 60 + 1)
+        assert finished(self.api, caused["id"])["status"] == "completed"
 
     def poisoned(self) -> None:
         """A message that is none of the flow's ends among the dead letters."""

@@ -5,13 +5,16 @@ from datetime import timedelta
 
 import boto3
 import pytest
+import sqlalchemy as sa
+from botocore.exceptions import NoCredentialsError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.api.edge import MAX_BODY_BYTES
-from handlers.api.parts import keys
+from handlers.api.parts import keys, whole
 from handlers.common import clock
 from handlers.common.keys import CACHE, UNKNOWN_CACHE, ApiKeys
+from handlers.common.tables import image_uploads
 from tests.local.api_caller import KEY, KEYS_SECRET, call, keys_document
 
 JOB = "/api/v1/image-jobs/00000000-0000-0000-0000-000000000000"
@@ -215,6 +218,21 @@ def test_a_database_that_refuses_the_login_is_503_and_not_described(api, secret_
         assert answer.headers["Retry-After"] == "5"
         assert "bluemoxon" not in answer.text
         assert "127.0.0.1" not in answer.text
+
+
+def test_a_reservation_that_cannot_be_signed_at_the_moment_is_503_and_not_made(api, monkeypatch):
+    book = call("POST", "/api/v1/books", {"title": "x"}).json["id"]
+
+    def refuse(**_):
+        raise NoCredentialsError
+
+    monkeypatch.setattr(whole().storage._s3(), "generate_presigned_post", refuse)
+    body = {"filename": "a.jpg", "content_type": "image/jpeg"}
+    answer = call("POST", f"/api/v1/books/{book}/images", body, headers={"idempotency-key": "one"})
+    problem(answer, 503)
+    assert answer.headers["Retry-After"] == "5"
+    with api.begin() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(image_uploads)).scalar_one() == 0
 
 
 def test_a_missing_setting_makes_the_function_alive_but_not_ready(api, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from handlers.api import problems
-from handlers.api.parts import parts
+from handlers.common import services
 from handlers.common.database import is_passing
 from tests.local.api_caller import call
 
@@ -53,7 +53,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_request(locked, postgres, d
 
 
 def test_a_pool_that_has_no_connection_left(book, monkeypatch):
-    database = parts().database
+    database = services.database()
     monkeypatch.setattr(database.engine.pool, "_timeout", 0.2)
     with database.begin(), database.begin():
         assert tried_again(reorder(book))

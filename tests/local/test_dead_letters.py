@@ -166,7 +166,7 @@ def test_a_body_that_no_worker_could_read_is_shown_as_it_is(sqs, name):
 def test_reasons_come_with_their_jobs_and_their_absence_in_words(sqs):
     job = uuid4()
     put(sqs, json.dumps({"job_id": str(job)}))
-    known = Reason("memory", None, job, "permanently_failed")
+    known = Reason("memory", job_id=job, job_status="permanently_failed")
     [shown] = letters(sqs, lambda flow, ids: {job: known}).listing(["a"], limit=9, seconds=9).letters
     assert shown.reason == known
     [shown] = letters(sqs, lambda flow, ids: "no database").listing(["a"], limit=9, seconds=9).letters
@@ -202,7 +202,7 @@ def test_letters_are_chosen_by_the_text_of_their_reason(sqs):
     jobs = {uuid4(): text for text in ("out of Memory", "no subject")}
     for job in jobs:
         put(sqs, json.dumps({"job_id": str(job)}))
-    known = {job: Reason(text, None, job, "permanently_failed") for job, text in jobs.items()}
+    known = {job: Reason(text, job_id=job, job_status="permanently_failed") for job, text in jobs.items()}
     [done] = letters(sqs, lambda flow, ids: known).redrive("a", Selection(error="memory"), work())
     assert done.outcome == "redriven"
     assert "out of Memory" in jobs[next(job for job in jobs if str(job) in messages_in("p-a")[0].body)]

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from handlers.api import arrangement
-from handlers.common import jobs
+from handlers.common import jobs, primary
 from handlers.common.order import image_order, lock_book
 from handlers.common.tables import book_images, books, image_processing_jobs
 from tests.local.conftest import engine_on
@@ -140,7 +139,7 @@ def test_a_discard(database, database_name, postgres, book):
 def test_a_choice(database, database_name, postgres, book):
     def choose(connection):
         lock_book(connection, book)
-        arrangement.choose(connection, book, [2, 1], now=NOW)
+        primary.choose(connection, book, [2, 1], now=NOW)
 
     def look():
         assert do(database, lambda c: image_order(c, book)) == [1, 2]

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from handlers.api import arrangement
-from handlers.common import jobs
+from handlers.common import jobs, primary
 from handlers.common.image_constants import SOURCE_PRIORITY
 from handlers.common.order import image_order, lock_book
 from handlers.common.tables import book_images, books
@@ -207,14 +207,14 @@ class Play:
             values = {"book_id": book, "s3_key": f"{self.now}", "display_order": position, "image_type": kind}
             made = connection.execute(sa.insert(book_images).values(**values).returning(book_images.c.id))
             image = int(made.scalar_one())
-            job = arrangement.ensure_primary(connection, book, now=self.now)
+            job = primary.ensure_primary(connection, book, now=self.now)
         self.model.upload(book, image, kind)
         self.caused(job)
 
     def arrange(self, book: int, order: list[int]) -> None:
         with self.begin() as connection:
             lock_book(connection, book)
-            job = arrangement.choose(connection, book, order, now=self.now)
+            job = primary.choose(connection, book, order, now=self.now)
         self.model.choose(book, order)
         self.caused(job)
 

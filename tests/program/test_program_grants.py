@@ -110,9 +110,14 @@ def test_the_migration_may_log_in_and_no_more(stack):
 
 
 @every_stack
-def test_the_sweeper_may_log_in_and_send_and_no_more(stack):
+def test_the_sweeper_may_log_in_send_and_read_and_delete_what_was_uploaded_and_no_more(stack):
     made = deployed(stack)
-    assert allowed(made, "job_sweeper") == own(made, "job_sweeper") | database(made) | produces(made, "job_sweeper")
+    assert allowed(made, "job_sweeper") == (
+        own(made, "job_sweeper")
+        | database(made)
+        | produces(made, "job_sweeper")
+        | pictures(made, "s3:GetObject", "s3:DeleteObject")
+    )
 
 
 @pytest.mark.parametrize("stack", ["local"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.flow import DAY, Flow, together
-from components.needs import ReadObjects, SendTo, UseDatabase, WriteObjects
+from components.needs import DeleteObjects, ReadObjects, ReadObjectVersions, SendTo, UseDatabase, WriteObjects
 from components.refused import RefusedError
 from flows import catalogue
 
@@ -250,7 +250,7 @@ def test_a_producer_that_no_function_is_would_get_its_grants_nowhere_and_is_refu
 
 
 @pytest.mark.parametrize("prefix", [None, ("books/",), "", "books", "/books/", "books/*", "*/", "b?/"])
-@pytest.mark.parametrize("need", [ReadObjects, WriteObjects])
+@pytest.mark.parametrize("need", [ReadObjects, ReadObjectVersions, WriteObjects, DeleteObjects])
 def test_a_need_that_names_no_folder_is_refused(need, prefix):
     with pytest.raises(RefusedError, match=need.__name__):
         need(prefix)

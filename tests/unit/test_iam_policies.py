@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components import iam
 from components.iam import LONGEST_ARN, LONGEST_POLICY, Statement, documents
-from components.needs import ReadObjects, TellMissingObjects, WriteObjects
+from components.needs import DeleteObjects, ReadObjects, TellMissingObjects, WriteObjects
 from components.refused import RefusedError
 from components.unscoped import RUNNING_ACTIONS, UNSCOPED_ACTIONS
 
@@ -53,6 +53,12 @@ def test_reading_is_limited_to_the_prefix():
 def test_writing_is_limited_to_the_prefix_and_reads_nothing():
     assert allowed(lambda: iam.object_statements(WriteObjects("books/"), BUCKET)) == {
         ("s3:PutObject", f"{BUCKET}/books/*")
+    }
+
+
+def test_deleting_is_limited_to_the_prefix_and_neither_reads_nor_writes():
+    assert allowed(lambda: iam.object_statements(DeleteObjects("books/"), BUCKET)) == {
+        ("s3:DeleteObject", f"{BUCKET}/books/*")
     }
 
 

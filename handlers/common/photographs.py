@@ -1,20 +1,24 @@
-"""Photographs on their way into a book: the object is checked, then rows are written under the book's lock."""
+"""Photographs on their way into a book: the object is checked, then rows are written under the book's lock.
+
+For the API, whose callers bring them, and for the sweeper, which completes what a caller left behind.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 
 import sqlalchemy as sa
 
-from handlers.api import arrangement
-from handlers.api.parts import Parts
-from handlers.api.problems import ProblemError, invalid
-from handlers.common import jobs, storage
+from handlers.common import jobs, primary, storage
+from handlers.common.storage import Storage
 from handlers.common.tables import book_images, image_uploads
+
+
+class NotAPhotographError(ValueError):
+    """The object cannot be a photograph, or is none of the announced type; the message says why, for callers."""
 
 
 @dataclass(frozen=True)
@@ -45,46 +49,33 @@ def is_image(connection: sa.Connection, book_id: int, image_id: int) -> bool:
     return connection.execute(query).one_or_none() is not None
 
 
-def check(parts: Parts, key: str, *, field: str, declared: str | None = None) -> storage.Fingerprint:
+def check(pictures: Storage, key: str, *, declared: str | None = None) -> storage.Fingerprint:
     """Return what an object is; it is read once, in pieces, so the function's memory does not matter.
 
-    Outside any transaction: it takes as long as S3 takes.
+    Not under a lock: it takes as long as S3 takes.
 
     Parameters
     ----------
     key
         As the database stores it.
-    field
-        What to name in a refusal.
     declared
         Content type that the caller announced.
 
     Raises
     ------
-    ProblemError
-        409 there is no object; 413 it is too large; 422 it cannot be a photograph. Each names the field.
+    ObjectMissingError, ObjectTooLargeError, StorageError
+        As `Storage.fingerprint`.
+    NotAPhotographError
+        It cannot be a photograph.
     """
-
-    def refuse(status: HTTPStatus, message: str) -> ProblemError:
-        return ProblemError(status, f"{field}: {message}", [{"field": field, "message": message}])
-
-    try:
-        found = parts.storage.fingerprint(key)
-    except storage.ObjectMissingError:
-        raise refuse(
-            HTTPStatus.CONFLICT, "nothing is stored there yet: post the file to upload.url, then call again"
-        ) from None
-    except storage.ObjectTooLargeError:
-        raise refuse(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the object has more than {storage.MAX_UPLOAD_BYTES} bytes"
-        ) from None
+    found = pictures.fingerprint(key)
     if found.size == 0:
-        raise invalid(field, "the upload has 0 bytes")
+        raise NotAPhotographError("the upload has 0 bytes")
     kind = storage.image_type_of(found.head)
     if kind is None:
-        raise invalid(field, "the upload is no JPEG, PNG or WebP by its first bytes")
+        raise NotAPhotographError("the upload is no JPEG, PNG or WebP by its first bytes")
     if declared not in {None, kind}:
-        raise invalid(field, f"declared {declared}, but by its first bytes the upload is {kind}")
+        raise NotAPhotographError(f"declared {declared}, but by its first bytes the upload is {kind}")
     return found
 
 
@@ -121,4 +112,4 @@ def add(
         )
         if reserved:
             connection.execute(sa.delete(image_uploads).where(image_uploads.c.image_id == photograph.image_id))
-    return arrangement.ensure_primary(connection, book_id, now=now)
+    return primary.ensure_primary(connection, book_id, now=now)
