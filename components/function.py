@@ -168,7 +168,7 @@ def _environment(
     }
 
     def refuse_too_large(known: dict[str, str]) -> None:
-        size = environment_size(known)
+        size = environment_bytes(known)
         if size > LARGEST_ENVIRONMENT:
             raise RefusedError(
                 f"The {len(known)} variables of function {function_name!r} have {size:,} bytes as Lambda measures them "
@@ -188,9 +188,9 @@ def _known(value: pulumi.Input[str]) -> pulumi.Output[str]:
     )
 
 
-def environment_size(variables: Mapping[str, str]) -> int:
+def environment_bytes(variables: Mapping[str, str]) -> int:
     """Return the bytes of a function's variables as Lambda measures them."""
-    return len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+    return len(json.dumps(dict(variables), separators=(",", ":")).encode())
 
 
 def _needed_before(code: Package | Artefact | BuiltImage) -> list[pulumi.Resource]:

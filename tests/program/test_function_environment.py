@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from components.function import LARGEST_ENVIRONMENT, environment_size
+from components.function import LARGEST_ENVIRONMENT, environment_bytes
 from local.lambda_limits import environment_refusals
 from tests.program.harness import Harness, said
 
@@ -23,14 +23,14 @@ Thing("function", size=function._environment("shop-worker", platform, "worker", 
 
 
 def test_the_size_is_that_of_the_json_which_lambda_quotes():
-    assert environment_size({}) == len("{}")
-    assert environment_size({"A": "1", "B": 'say "é"'}) == len('{"A":"1","B":"say \\"é\\""}'.encode())
+    assert environment_bytes({}) == len("{}")
+    assert environment_bytes({"A": "1", "B": 'say "e"'}) == len(r'{"A":"1","B":"say \"e\""}')
 
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_the_embedded_lambda_draws_the_line_at_the_same_byte(more):
     variables = {"A": "x" * (LARGEST_ENVIRONMENT - len('{"A":""}') + more)}
-    assert environment_size(variables) == LARGEST_ENVIRONMENT + more
+    assert environment_bytes(variables) == LARGEST_ENVIRONMENT + more
     assert bool(list(environment_refusals(variables))) == bool(more)
 
 

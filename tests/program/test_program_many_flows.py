@@ -7,7 +7,7 @@ import pytest
 
 from components import iam
 from components.flow import Flow
-from components.function import LARGEST_ENVIRONMENT, environment_size
+from components.function import LARGEST_ENVIRONMENT, environment_bytes
 from local.engine.state import ResourceState
 from ops.program_copy import copy_of_the_program
 from tests.program import stacks
@@ -84,7 +84,7 @@ def test_variables_and_policies_of_the_api_hold_this_many_flows(number: int):
         statements += iam.inspector_statements(queue, dead, function)
         statements += iam.redriver_statements(queue, dead)
     # the API's other variables come to less than a kilobyte
-    assert environment_size(variables) <= LARGEST_ENVIRONMENT - 1024
+    assert environment_bytes(variables) <= LARGEST_ENVIRONMENT - 1024
     packed = iam.documents(statements)
     # one policy is left for the API's pictures, secrets and logs
     assert len(packed) <= iam.MOST_POLICIES - 1
