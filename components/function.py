@@ -190,7 +190,7 @@ def _known(value: pulumi.Input[str]) -> pulumi.Output[str]:
 
 def environment_bytes(variables: Mapping[str, str]) -> int:
     """Return the bytes of a function's variables as Lambda measures them."""
-    return len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+    return len(json.dumps(dict(variables), separators=(",", ":")).encode())
 
 
 def _needed_before(code: Package | Artefact | BuiltImage) -> list[pulumi.Resource]:

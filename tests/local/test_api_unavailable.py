@@ -34,7 +34,7 @@ def tried_again(answer):
 
 
 def test_a_row_that_is_locked_for_longer_than_a_statement_may_take(locked, monkeypatch):
-    monkeypatch.setattr(parts().database, "_statement_seconds", 1)
+    monkeypatch.setattr(services.database(), "_statement_seconds", 1)
     assert tried_again(reorder(locked))
 
 
