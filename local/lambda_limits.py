@@ -47,7 +47,7 @@ _RANGES: Final = {
 def environment_refusals(variables: Mapping[str, Any]) -> Iterator[str]:
     """Why a function may not have these variables; names only, where Lambda repeats the values."""
     start = "Lambda was unable to configure your environment variables because the environment variables you have"
-    size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+    size = len(json.dumps(variables, separators=(",", ":")).encode())
     if size > _ENVIRONMENT_BYTES:
         yield f"{start} provided exceeded the 4KB limit: {size} bytes in {', '.join(sorted(variables))}"
     if reserved := sorted(variables.keys() & _RESERVED_VARIABLES):

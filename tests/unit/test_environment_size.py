@@ -20,7 +20,7 @@ def test_it_is_the_json_that_lambda_shows_in_its_refusal():
 def test_program_and_lambda_draw_the_line_at_the_same_byte(variables, over, character):
     filled = variables | {"FILL": ""}
     room = LARGEST_ENVIRONMENT - environment_bytes(filled)
-    width = len(json.dumps(character, ensure_ascii=False).encode()) - 2
+    width = len(json.dumps(character)) - 2
     # as many of the character as fit, the rest plain, and perhaps one byte too much
     filled["FILL"] = character * (room // width) + "x" * (room % width + over)
     assert environment_bytes(filled) == LARGEST_ENVIRONMENT + over
