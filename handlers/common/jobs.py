@@ -4,7 +4,8 @@ Three rules hold for everything here.
 
 - **One message.** A job has one message that counts: the one whose number stands in its row. `begin_sending` alone
   gives numbers, and only to a job whose earlier message cannot arrive by itself any more. Whatever arrives with another
-  number is acknowledged without work. An ended job is taken up only by what an operator sent back after its end.
+  number is acknowledged without work, unless an operator sent it back: then it is the one that counts. An ended job is
+  taken up by nothing else.
 - **The user's will.** The source is chosen at acceptance and stands in the row. Deleting it ends the job. The last
   choice of primary or order beats every job that was accepted before it.
 - **Listed ways only.** Each function below carries out one `Transition` of `job_states` in one conditional UPDATE.
@@ -435,12 +436,12 @@ def _refusal(job: Job, message: Message) -> Literal["finished", "stale", "spent"
 def _claim(job_id: UUID, message: Message, now: datetime, lease: timedelta, max_attempts: int) -> Any:
     counts = table.c.message_number == message.number
     nobody_at_work = table.c.lease_expires_at.is_(None) | (table.c.lease_expires_at <= now)
-    takes = counts & nobody_at_work & (table.c.attempt_count < max_attempts) & table.c.status.in_(states.CLAIM.before)
     # Sent back by an operator: by our command, which counts, or by SQS itself, which gives it a new time.
-    sent_back = table.c.redrives < message.redrives
-    if message.sent_at is not None:
-        sent_back |= counts & (table.c.completed_at < message.sent_at)
-    revives = table.c.status.in_(states.REVIVE.before) & sent_back
+    marked = table.c.redrives < message.redrives
+    sent_back = marked | (counts & (table.c.completed_at < message.sent_at)) if message.sent_at else marked
+    due = marked | (counts & (table.c.attempt_count < max_attempts))
+    takes = due & nobody_at_work & table.c.status.in_(states.CLAIM.before)
+    revives = sent_back & table.c.status.in_(states.REVIVE.before)
     return (
         sa.update(table)
         .where(table.c.id == job_id, takes | revives)
@@ -449,7 +450,9 @@ def _claim(job_id: UUID, message: Message, now: datetime, lease: timedelta, max_
             lease_id=uuid4(),
             lease_expires_at=now + lease,
             # Who sends a dead letter back has mended the cause, so all attempts are there again.
-            attempt_count=sa.case((table.c.status.in_(states.REVIVE.before), 1), else_=table.c.attempt_count + 1),
+            attempt_count=sa.case(
+                (marked | table.c.status.in_(states.REVIVE.before), 1), else_=table.c.attempt_count + 1
+            ),
             message_number=message.number,
             redrives=sa.func.greatest(table.c.redrives, message.redrives),
             # A message that came was sent, even if the sender died before it could write that down.

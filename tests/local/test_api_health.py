@@ -107,7 +107,8 @@ def test_system_info_says_what_is_deployed_and_has_each_flow_of_the_registry(flo
     assert call("GET", INFO, key=None).status == 401
     info = call("GET", INFO).json
     assert info.keys() == {
-        *("is_cold_start", "timestamp", "system", "health", "infrastructure", "image_processing", "limits")
+        *("is_cold_start", "timestamp", "system", "health", "infrastructure", "image_processing", "limits"),
+        "uploads",
     }
     assert info["infrastructure"] == {
         "aws_region": "us-west-2",

@@ -119,7 +119,7 @@ def test_a_mapping_that_fails_says_so_and_works_on(cloud, monkeypatch, where):
             broken.setattr("local.mappings.batch_item_failures", lambda *_: 1 / 0)
         cloud.client("sqs").send_message(QueueUrl=queue, MessageBody="go")
         assert eventually(lambda: told(cloud, arn_of(name)))
-        assert result().startswith("PROBLEM: ")
+        assert eventually(lambda: result().startswith("PROBLEM: "))
     cloud.clock.advance(61)
     assert eventually(lambda: cloud.counts(queue) == (0, 0)) and result() == "OK"
 

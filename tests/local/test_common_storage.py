@@ -58,10 +58,16 @@ def test_an_object_exactly_at_the_limit_is_read_and_one_byte_more_is_not(storage
             read("a.png", max_bytes=9)
 
 
-def test_a_fingerprint_is_of_the_whole_object_and_keeps_only_its_head(storage):
+def test_a_fingerprint_is_of_the_whole_object_and_keeps_only_its_head(s3, storage):
     body = bytes(range(256)) * 9000  # more than two chunks
-    storage.upload("a.png", body, "image/png")
-    assert storage.fingerprint("a.png") == Fingerprint(len(body), body[:32], hashlib.sha256(body).hexdigest(), "null")
+    version = s3.put_object(Bucket=BUCKET, Key="books/a.png", Body=body)["VersionId"]
+    assert storage.fingerprint("a.png") == Fingerprint(len(body), body[:32], hashlib.sha256(body).hexdigest(), version)
+
+
+def test_a_version_is_read_whatever_was_written_since(s3, storage):
+    first = s3.put_object(Bucket=BUCKET, Key="books/a.png", Body=b"first")["VersionId"]
+    s3.put_object(Bucket=BUCKET, Key="books/a.png", Body=b"second")
+    assert (storage.download("a.png", version=first), storage.download("a.png")) == (b"first", b"second")
 
 
 def test_an_empty_object_has_a_fingerprint_without_a_head(s3, storage):

@@ -374,12 +374,12 @@ def test_an_alarm_on_a_dimension_that_is_none_never_goes_off(watched: Watched) -
 
 
 def test_an_alarm_of_another_form_is_refused_by_name_in_the_log_once(watched: Watched) -> None:
-    watched.client("cloudwatch").put_metric_alarm(**ALARM | {"ComparisonOperator": "LessThanThreshold"})
+    watched.client("cloudwatch").put_metric_alarm(**ALARM | {"ComparisonOperator": "LessThanOrEqualToThreshold"})
     watched.minutes()
     watched.minutes()
     lines = watched.log.read_text().splitlines()
     assert len(lines) == 1
-    assert "NOT EVALUATED dead-letters" in lines[0] and "ComparisonOperator is LessThanThreshold" in lines[0]
+    assert "NOT EVALUATED dead-letters" in lines[0] and "ComparisonOperator is LessThanOrEqualToThreshold" in lines[0]
 
 
 def topic_with(watched: Watched, *, policy: bool = True, key: bool | None = None, email: bool = True) -> str:

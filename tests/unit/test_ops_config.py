@@ -41,7 +41,7 @@ def test_values_reach_the_program_as_the_cli_writes_them(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("stack", "overrides", "sentence"),
     [
-        ("config: {colour: {secure: AAAA}, size: {secure: BBBB}}", [], "colour, size is encrypted"),
+        ("config: {colour: {secure: AAAA}, size: {secure: BBBB}}", [], "shop:colour, shop:size is encrypted"),
         ("config: {colour: {secure: AAAA}}", [], "shop:colour|colour is encrypted"),
         ("config: [", [], "is not YAML"),
         ("config: {colour: red}", ["size"], "is not KEY=VALUE"),
