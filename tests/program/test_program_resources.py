@@ -162,6 +162,36 @@ def test_every_alarm_has_an_action_and_its_topic_a_subscriber(stack):
 
 
 @every_stack
+def test_a_schedule_that_no_longer_invokes_its_function_is_told(stack):
+    made = deployed(stack)
+    silences = {"rate(5 minutes)": 900, "rate(1 hour)": 7_500}
+    rules = made.of("aws:cloudwatch/eventRule:EventRule").values()
+    assert rules
+    for rule in rules:
+        name = rule.name.removesuffix("-schedule-rule")
+        alarm = made.inputs(ALARM, f"{name}-not-invoked")
+        assert (alarm["namespace"], alarm["metricName"], alarm["statistic"]) == ("AWS/Lambda", "Invocations", "Sum")
+        assert alarm["dimensions"] == {"FunctionName": made.inputs(FUNCTION, name)["name"]}
+        assert (alarm["comparisonOperator"], alarm["threshold"]) == ("LessThanThreshold", 1)
+        # Lambda counts no zeros: a function that nobody invokes has no data.
+        assert alarm["treatMissingData"] == "breaching"
+        assert alarm["period"] == silences[rule.inputs["scheduleExpression"]]
+        # Invoked once, without work, or the alarm would begin by going off.
+        first = made.inputs("aws:lambda/invocation:Invocation", f"{name}-schedule-first")
+        assert json.loads(first["input"]) == {"version": True}
+
+
+@every_stack
+def test_the_sweeper_knows_how_often_a_message_is_delivered_and_how_long_it_is_kept(stack):
+    made = deployed(stack)
+    (flow,) = [flow for flow in flows.catalogue(made.prefix) if "job_sweeper" in flow.producers]
+    variables = made.inputs(FUNCTION, "job_sweeper")["environment"]["variables"]
+    queue = made.inputs(QUEUE, f"{flow.key}-queue")
+    assert variables["BMX_MESSAGE_RETENTION"] == str(int(queue["messageRetentionSeconds"]))
+    assert variables["BMX_MAX_RECEIVES"] == str(json.loads(queue["redrivePolicy"])["maxReceiveCount"])
+
+
+@every_stack
 def test_every_function_is_traced_in_the_vpc_and_logs_to_a_group_that_forgets(stack):
     made = deployed(stack)
     groups = {state.inputs["name"]: state for state in made.of("aws:cloudwatch/logGroup:LogGroup").values()}
