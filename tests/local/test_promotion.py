@@ -138,7 +138,7 @@ def world(tmp_path_factory):
     shutil.copytree(ROOT / "policies", project / "policies", ignore=shutil.ignore_patterns("__pycache__"))
     (project / ".gitignore").write_text("__pycache__/\n*.pyc\n.build/\n")
     # Both are as the local stack, but for their names: its database has no TLS.
-    edit(project, "settings.py", 'self.environment != "local"', "self.environment is None")
+    edit(project, "settings.py", 'info.data.get("environment") != "local"', "not info.data")
     with Cloud(folder / "cloud", image_store=IMAGES) as cloud, policies.serving() as pack:
         network = {"vpcId": cloud.network.vpc_id, "subnetIds": list(cloud.network.subnet_ids)}
         for stack, code in (("staging", "second"), ("prod", "first")):
