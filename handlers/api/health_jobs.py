@@ -10,10 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from handlers.api.health_trouble import Trouble
+from handlers.common.tables import IMAGE_JOBS_SWEEP, sweeps
 from handlers.common.tables import image_processing_jobs as table
-from handlers.common.tables import sweeps
 
-SWEEP = "image_jobs"
 SWEEP_EVERY = timedelta(minutes=5)
 SWEEP_LATE = 3 * SWEEP_EVERY
 """Two runs may fail, or the clocks of two functions differ, before somebody is told."""
@@ -63,7 +62,7 @@ def look(connection: sa.Connection, *, now: datetime, threshold: timedelta) -> J
         ).where(status.not_in(("completed", "failed")))
     ).one()
     last = connection.scalar(sa.select(sa.func.max(table.c.completed_at)).where(status == "completed"))
-    run = connection.execute(sa.select(sweeps).where(sweeps.c.name == SWEEP)).one_or_none()
+    run = connection.execute(sa.select(sweeps).where(sweeps.c.name == IMAGE_JOBS_SWEEP)).one_or_none()
     return JobsSight(
         last_success=last,
         swept_at=run.finished_at if run else None,

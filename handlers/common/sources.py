@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import chain
 
 import sqlalchemy as sa
 
@@ -22,13 +21,6 @@ def choose_source(connection: sa.Connection, book_id: int, requested_image_id: i
         book_images.c.book_id == book_id, book_images.c.is_background_processed.is_(False)
     )
     photographs = connection.execute(query.order_by(*display_order())).all()
-    return first_choice(photographs, requested_image_id)
-
-
-def first_choice(photographs: Sequence[Any], requested_image_id: int) -> int:
-    """Pick among rows with ``id``, ``image_type`` and ``is_primary`` in the book's order; the first of a kind wins."""
-    ranked: list[Callable[[Any], bool]] = [
-        *(lambda row, kind=kind: row.image_type == kind for kind in SOURCE_PRIORITY),  # type: ignore[misc]
-        lambda row: bool(row.is_primary),
-    ]
-    return next((int(row.id) for fits in ranked for row in photographs if fits(row)), requested_image_id)
+    typed = (row.id for kind in SOURCE_PRIORITY for row in photographs if row.image_type == kind)
+    primary = (row.id for row in photographs if row.is_primary)
+    return int(next(chain(typed, primary), requested_image_id))

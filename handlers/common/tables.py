@@ -89,6 +89,9 @@ book_choices = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 
+IMAGE_JOBS_SWEEP = "image_jobs"
+"""The row of `sweeps` in which the sweeper of image jobs says when it ran, and where the health check looks."""
+
 sweeps = sa.Table(
     "sweeps",
     metadata,

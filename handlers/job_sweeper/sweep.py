@@ -13,12 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from handlers.common import dispatch, jobs
 from handlers.common.database import Database, DatabaseUnavailableError
 from handlers.common.queues import Queues
-from handlers.common.tables import sweeps
+from handlers.common.tables import IMAGE_JOBS_SWEEP, sweeps
 
 log = logging.getLogger(__name__)
 
-NAME = "image_jobs"
-"""This sweep's row in the table `sweeps`, where the health check looks when it ran last."""
 BATCH = 100
 """Jobs of one transaction. A run goes on with the next batch as long as it has time."""
 
@@ -74,7 +72,7 @@ def sweep(
     run.free()
     run.send()
     with database.begin() as connection:
-        statement = insert(sweeps).values(name=NAME, finished_at=now, left_undone=len(run.done.errors))
+        statement = insert(sweeps).values(name=IMAGE_JOBS_SWEEP, finished_at=now, left_undone=len(run.done.errors))
         kept = {name: statement.excluded[name] for name in ("finished_at", "left_undone")}
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=kept))
     return run.done

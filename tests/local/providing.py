@@ -29,6 +29,17 @@ TRUST = json.dumps(
     }
 )
 
+# What an instance needs at least; who looks at its password says whose it is.
+DATABASE: Values = {
+    "identifier": "db",
+    "instanceClass": "db.t4g.micro",
+    "engine": "postgres",
+    "engineVersion": "16",
+    "allocatedStorage": 20,
+    "username": "master",
+    "skipFinalSnapshot": True,
+}
+
 
 @dataclass
 class Made:

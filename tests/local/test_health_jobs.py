@@ -7,9 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from handlers.api import health_jobs
-from handlers.api.health_jobs import SWEEP
-from handlers.common.tables import books, image_processing_jobs, sweeps
-from handlers.job_sweeper.sweep import NAME
+from handlers.common.tables import IMAGE_JOBS_SWEEP, books, image_processing_jobs, sweeps
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 THRESHOLD = timedelta(hours=1)
@@ -69,8 +67,7 @@ def test_the_last_success_is_the_newest(database, put):
     [(NOW - health_jobs.SWEEP_LATE, 0, True), (NOW - health_jobs.SWEEP_LATE + SECOND, 0, False), (NOW, 3, True)],
 )
 def test_a_sweeper_that_is_late_or_left_something_is_told(database, ended, left, told):
-    assert SWEEP == NAME
     with database.begin() as connection:
-        connection.execute(sa.insert(sweeps).values(name=NAME, finished_at=ended, left_undone=left))
+        connection.execute(sa.insert(sweeps).values(name=IMAGE_JOBS_SWEEP, finished_at=ended, left_undone=left))
     said = list(health_jobs.troubles(look(database), now=NOW, threshold=THRESHOLD))
     assert [trouble.code for trouble in said] == (["sweeper_late"] if told else [])

@@ -13,21 +13,12 @@ from local.resources import DRIVERS
 from local.resources.driver import Aws
 from local.resources.values import Archive, Asset, Values
 from local.wire import UNKNOWN
-from tests.local.providing import TRUST, Providing
+from tests.local.providing import DATABASE, TRUST, Providing
 
 pytest_plugins = ["tests.local.providing"]
 
 INSTANCE = "aws:rds/instance:Instance"
 PARAMETERS = "aws:rds/parameterGroup:ParameterGroup"
-DATABASE: Values = {
-    "identifier": "db",
-    "instanceClass": "db.t4g.micro",
-    "engine": "postgres",
-    "engineVersion": "16",
-    "allocatedStorage": 20,
-    "username": "master",
-    "skipFinalSnapshot": True,
-}
 SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 FUNCTION = "aws:lambda/function:Function"
 PERMISSION = "aws:lambda/permission:Permission"

@@ -10,7 +10,7 @@ from moto.apigatewayv2.models import apigatewayv2_backends
 
 from local.resources.values import Archive, Asset, Values
 from local.wire import UNKNOWN
-from tests.local.providing import Made, Providing
+from tests.local.providing import DATABASE, Made, Providing
 
 pytest_plugins = ["tests.local.providing"]
 
@@ -19,15 +19,6 @@ FUNCTION = "aws:lambda/function:Function"
 MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 INSTANCE = "aws:rds/instance:Instance"
 SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
-DATABASE: Values = {
-    "identifier": "db",
-    "instanceClass": "db.t4g.micro",
-    "engine": "postgres",
-    "engineVersion": "16",
-    "allocatedStorage": 20,
-    "username": "master",
-    "skipFinalSnapshot": True,
-}
 
 
 def code(text: str = "1") -> Archive:

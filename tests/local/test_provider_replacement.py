@@ -10,7 +10,7 @@ import pytest
 
 from local.resources import DRIVERS, driver
 from local.resources.values import Values
-from tests.local.providing import TRUST, Providing
+from tests.local.providing import DATABASE, TRUST, Providing
 
 pytest_plugins = ["tests.local.providing"]
 
@@ -26,16 +26,7 @@ SUBNETS = "aws:rds/subnetGroup:SubnetGroup"
 INSTANCE = "aws:rds/instance:Instance"
 RULE = "aws:cloudwatch/eventRule:EventRule"
 
-DATABASE: Values = {
-    "identifier": "db",
-    "instanceClass": "db.t4g.micro",
-    "engine": "postgres",
-    "engineVersion": "16",
-    "allocatedStorage": 20,
-    "username": "master",
-    "manageMasterUserPassword": True,
-    "skipFinalSnapshot": True,
-}
+MANAGED: Values = DATABASE | {"manageMasterUserPassword": True}
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +154,7 @@ def database(providing: Providing, **inputs: object) -> None:
     providing.create(PARAMETERS, {"name": "p", "family": "postgres16"})
     group = providing.create(GROUP, {"name": "g"})
     lies = {"dbSubnetGroupName": "s", "parameterGroupName": "p", "vpcSecurityGroupIds": [group.id]}
-    providing.create(INSTANCE, {**DATABASE, **lies, **inputs}, name="database")
+    providing.create(INSTANCE, {**MANAGED, **lies, **inputs}, name="database")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +219,7 @@ def test_an_instance_is_not_moved_to_another_subnet_group_of_its_vpc(providing: 
     subnets = [subnet["SubnetId"] for subnet in providing.client("ec2").describe_subnets()["Subnets"]][:2]
     providing.create(SUBNETS, {"name": "t", "subnetIds": subnets}, name="t")
     with pytest.raises(grpc.RpcError, match="You cannot move DB instance db to subnet group t"):
-        providing.update(made, {**DATABASE, "dbSubnetGroupName": "t"})
+        providing.update(made, {**MANAGED, "dbSubnetGroupName": "t"})
 
 
 def test_a_subnet_group_that_is_changed_in_place_is_still_there(providing: Providing):
@@ -252,6 +243,6 @@ def test_a_major_version_needs_its_flag_and_its_parameter_group(providing: Provi
     made = providing.imported(INSTANCE, "db")
     assert made is not None
     with pytest.raises(grpc.RpcError, match=reason):
-        providing.update(made, {**DATABASE, "parameterGroupName": "p", **wanted})
+        providing.update(made, {**MANAGED, "parameterGroupName": "p", **wanted})
     both = {"engineVersion": "17", "allowMajorVersionUpgrade": True, "parameterGroupName": "q"}
-    assert providing.update(made, {**DATABASE, **both}).outputs["engineVersionActual"].startswith("17")
+    assert providing.update(made, {**MANAGED, **both}).outputs["engineVersionActual"].startswith("17")
