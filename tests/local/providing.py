@@ -227,9 +227,12 @@ def _urn(kind: str, name: str) -> str:
     return f"urn:pulumi:local::bluemoxon::{kind}::{name}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def provider_and_cloud() -> Iterator[tuple[str, str]]:
-    """Serve moto and the provider over it, once: addresses of both."""
+    """Serve moto and the provider over it: addresses of both.
+
+    Not for the session: what is put in moto's place is for the whole process, so for the files after this one too.
+    """
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"

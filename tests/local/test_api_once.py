@@ -257,7 +257,7 @@ AFTER_COMMIT = "once._finish = lambda work: pause('after the commit')"
 @pytest.fixture
 def server(api):
     """moto's state of this process, for others."""
-    server = ThreadedMotoServer(port=0)
+    server = ThreadedMotoServer("127.0.0.1", port=0)  # an embedded cloud before it refuses 0.0.0.0 to this process
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
