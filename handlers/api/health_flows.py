@@ -76,7 +76,7 @@ def queue_health(flow: RegisteredFlow, seen: Seen) -> QueueHealth:
         troubles.append(_metrics_trouble(seen.metrics.error, seen.role))
     said = troubles or [Trouble("reachable", "Reachable: both queues answer, and the mapping delivers.", "healthy")]
     status = worst(*(each.status for each in said))
-    first = next(each for each in said if each.status == status)
+    first, *others = sorted(said, key=lambda each: each.status != status)
     return QueueHealth(
         status=status,
         queue_name=flow.queue_name,
@@ -93,6 +93,7 @@ def queue_health(flow: RegisteredFlow, seen: Seen) -> QueueHealth:
         error=first.error,
         diagnosis=" ".join(dict.fromkeys(each.words for each in said)),
         diagnosis_code=first.code,
+        diagnosis_codes=list(dict.fromkeys(each.code for each in (first, *others))),
     )
 
 

@@ -78,6 +78,7 @@ class QueueHealth(BaseModel):
     error: str | None = None
     diagnosis: str
     diagnosis_code: Code
+    diagnosis_codes: list[Code] = Field(description="Of everything that `diagnosis` says, the worst first.")
 
 
 class QueuesHealth(DependencyHealth):

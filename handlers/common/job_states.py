@@ -44,7 +44,9 @@ NOT_SENT = Transition(("pending", "queue_failed"), "queue_failed", "SQS refused 
 COMPLETE = Transition(("processing",), "completed", "the processed picture is in its book")
 FAIL = Transition(("processing",), "failed", "the photograph can never work")
 GIVE_UP = Transition(("pending", "processing", "queue_failed"), "permanently_failed", "its attempts are used up")
-CANCEL = Transition(("pending", "processing", "queue_failed"), "failed", "its photograph was deleted")
+CANCEL = Transition(
+    ("pending", "processing", "queue_failed", "permanently_failed"), "failed", "its photograph was deleted"
+)
 DISCARD = Transition(
     ("pending", "processing", "queue_failed", "permanently_failed"), "failed", "an operator discarded its dead letter"
 )

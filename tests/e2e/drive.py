@@ -237,7 +237,8 @@ class Drive:
         contract = read(self.deployed.stack.output("database_secret_arn"))
         return contract | read(contract["credentials_secret_arn"])
 
-    def execute(self, statement: Any, values: tuple[object, ...] = ()) -> None:
+    def execute(self, statement: Any, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows, where the statement has any."""
         to = self.secret()
         with psycopg.connect(
             host=to["host"],
@@ -247,7 +248,8 @@ class Drive:
             dbname=to["database"],
             autocommit=True,
         ) as connection:
-            connection.execute(statement, values)
+            found = connection.execute(statement, values)
+            return found.fetchall() if found.description else []
 
     def url(self, queue: str) -> str:
         return str(self.sqs.get_queue_url(QueueName=queue)["QueueUrl"])

@@ -31,15 +31,20 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = 30.0) 
         time.sleep(0.1)
 
 
+def lines(cloud: Cloud, group: str) -> list[str]:
+    """Every line of a log group."""
+    pages = cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    return [event["message"] for page in pages for event in page["events"]]
+
+
 @contextmanager
 def failing(cloud: Cloud, flow: Flow, prefix: str) -> Iterator[None]:
     """Let a delivery fail, and the time pass after which it must have ended; afterwards the queue is empty."""
-    sqs, logs, group = cloud.client("sqs"), cloud.client("logs"), f"/aws/lambda/{flow.function_name(prefix)}"
+    sqs, group = cloud.client("sqs"), f"/aws/lambda/{flow.function_name(prefix)}"
     url = sqs.get_queue_url(QueueName=flow.queue_name(prefix))["QueueUrl"]
 
     def reports() -> int:
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-        return sum(event["message"].startswith("REPORT") for page in pages for event in page["events"])
+        return sum(line.startswith("REPORT") for line in lines(cloud, group))
 
     before = reports()
     sqs.send_message(QueueUrl=url, MessageBody="no message of this flow")

@@ -139,7 +139,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
     chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if module in THROUGH_A_POOLER and "secret_arn" in metafunc.fixturenames and "database_route" not in chosen:
-        metafunc.parametrize("database_route", ["straight", "pgbouncer"], indirect=True)
+        # What is about the pooler itself is quick; the rest a second time is left to --all.
+        marks = () if module == "test_pooler" else pytest.mark.slow
+        routes = ["straight", pytest.param("pgbouncer", marks=marks)]
+        metafunc.parametrize("database_route", routes, indirect=True)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ The model knows nothing of SQL, leases or messages. `BMX_SEED=17 ./bmx test loca
 
 import os
 import random
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from handlers.common.image_constants import SOURCE_PRIORITY
 from handlers.common.order import image_order, lock_book
 from handlers.common.tables import book_images, books
 from handlers.common.tables import image_processing_jobs as table
+from tests.turns import share
 
 BOOKS = 5
 ACTIONS = 500
@@ -346,13 +346,6 @@ def play(database: Any, seed: int) -> None:
 
 
 GIVEN = os.environ.get("BMX_SEED")
-TURNS = 5
-
-
-def turn() -> int:
-    """Which fifth of the 200 seeds this commit plays; five commits play all of them."""
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout  # noqa: S607
-    return int(head[:8] or "0", 16) % TURNS
 
 
 @pytest.mark.parametrize("seed", [int(GIVEN)] if GIVEN else range(3))
@@ -361,6 +354,6 @@ def test_the_end_is_the_models(database, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [seed for seed in range(3, 200) if seed % TURNS == turn()])
+@pytest.mark.parametrize("seed", share(range(3, 200), 5))
 def test_the_end_is_the_models_for_many_seeds(database, seed):
     play(database, seed)
