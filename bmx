@@ -5,6 +5,10 @@ set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 venv=${BMX_VENV:-$root/.venv}
+once='set-up needs the network once. Behind a proxy with a certificate authority of its own, add that to the system, or name
+its file in SSL_CERT_FILE and PIP_CERT. Nothing half-made is used: run the same command again.'
+# uv brings authorities of its own and asks the system for its only when it is told to; pip does so by itself.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
 
 fail() {
     printf 'bmx: %s\n' "$1" >&2
@@ -33,10 +37,10 @@ install() {
     if [ ! -x "$venv/bin/uv" ]; then
         [ -x "$venv/bin/pip" ] || "$(find_python)" -m venv "$venv" || fail "could not make $venv; see the lines above."
         "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$root/requirements/uv.txt" >&2 ||
-            fail 'could not install uv; set-up needs the network once. Nothing half-made is used: run the same command again.'
+            fail "could not install uv; $once"
     fi
     "$venv/bin/uv" pip install --python "$venv/bin/python" --require-hashes -r "$root/requirements/$1.txt" >&2 ||
-        fail "could not install requirements/$1.txt; set-up needs the network once. Run the same command again."
+        fail "could not install requirements/$1.txt; $once"
     printf '%s\n' "$wanted" >"$stamp"
 }
 

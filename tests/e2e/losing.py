@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from flows import catalogue
+from handlers.common.jobs import MAX_SENDS, SEND_GRACE
 from ops import alarms, health
 from ops.client import ApiError
 from ops.jobs.losses import GONE, JOBS, UPLOADED, UPLOADS, Told
@@ -161,10 +162,11 @@ class Walk(Drive):
     def _queue_failed(self) -> Iterator[dict[str, Any]]:
         with self.denied(API, "sqs:SendMessage"), self.denied(SWEEPER, "sqs:SendMessage"):
             answer = self.accepted()
-            self.begin()
-            self.until(
-                lambda: self.status(answer["job"]["id"]) == "queue_failed", timedelta(hours=1), "it is not queue_failed"
-            )
+            count = "select queue_retry_count from image_processing_jobs where id = %s"
+            for refused in range(1, MAX_SENDS):
+                self.advance(SEND_GRACE * 2 ** (refused - 1) + STEP)
+                tried_again = lambda more=refused: self.execute(count, (answer["job"]["id"],)) > [(more,)]  # noqa: E731
+                eventually(tried_again, "the sweeper does not try")
             yield answer
 
     @contextmanager

@@ -183,6 +183,7 @@ def test_what_a_killed_cloud_left_is_moved_aside_and_the_run_begins_anew(tmp_pat
     sys.platform != "linux" or not shutil.which("unshare") or os.geteuid() != 0,
     reason="cutting the network off takes unshare and root",
 )
+@pytest.mark.as_root
 @pytest.mark.slow
 def test_a_second_run_needs_no_network(tmp_path: Path, worker_image: str) -> None:
     alone = ("unshare", "--net", sys.executable, "-c", ALONE)

@@ -16,6 +16,7 @@ from local.log_file import LogFile
 from local.temporary import TemporaryFolder, remove_leftovers
 from tests.local.lambda_cloud import eventually, lambda_cloud
 
+pytestmark = pytest.mark.as_root
 ROOT = Path(__file__).resolve().parents[2]
 PRINTS = "def handler(event, context):\n    print('RAN')\n    return 'done'"
 

@@ -94,6 +94,7 @@ def test_a_changed_password_locks_the_old_one_out(server):
     login(server).close()
 
 
+@pytest.mark.as_root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to give its rights up")
 def test_under_root_the_server_runs_as_an_unprivileged_user(server):
     status = Path(f"/proc/{server.pid}/status").read_text()
