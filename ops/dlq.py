@@ -286,9 +286,9 @@ def _end_job(handle: StackHandle, who: str) -> EndJob:
     def end(flow: str, letter: Letter) -> None:
         if flow != IMAGE_FLOW or letter.job_id is None:
             return
-        event = {"end_job": {"job_id": str(letter.job_id), "number": letter.number, "who": who[:300]}}
+        asked = {"job_id": str(letter.job_id), "number": letter.number, "redrives": letter.redrives, "who": who[:300]}
         try:
-            answer = invoke(handle, str(handle.output("api_function")), event)
+            answer = invoke(handle, str(handle.output("api_function")), {"end_job": asked})
         except UserError as error:
             raise JobNotEndedError(str(error)) from error
         if not isinstance(answer, dict) or answer.get("ended") is not True:

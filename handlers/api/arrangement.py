@@ -13,7 +13,7 @@ from handlers.api.parts import Parts
 from handlers.api.problems import invalid, not_found
 from handlers.common import jobs
 from handlers.common.order import close_gaps, image_order, lock_book
-from handlers.common.primary import choose, ensure_primary
+from handlers.common.primary import choose, ensure_primary, keep_at_work
 from handlers.common.tables import book_images
 
 
@@ -78,11 +78,19 @@ def delete(parts: Parts, book_id: int, image_id: int, *, now: datetime) -> jobs.
 
 
 def remove(connection: sa.Connection, book_id: int, image_id: int, *, now: datetime) -> jobs.Job | None:
-    """Take a picture's row out of its book and end the jobs that work on it; as `ensure_primary`. Under the lock."""
-    jobs.cancel_for(connection, image_id, now=now)
+    """Take a picture's row out of its book and end the jobs that work on it. Under the book's lock.
+
+    Returns
+    -------
+    Job or None
+        That of the new primary where this one was it; or where a job ends by this that was asked for with the primary,
+        the one that the primary gets instead.
+    """
+    ended = jobs.cancel_for(connection, image_id, now=now)
     connection.execute(sa.delete(book_images).where(book_images.c.id == image_id))
     close_gaps(connection, book_id)
-    return ensure_primary(connection, book_id, now=now)
+    job = ensure_primary(connection, book_id, now=now)
+    return keep_at_work(connection, book_id, now=now) if job is None and ended else job
 
 
 def _require(order: Sequence[int], book_id: int, image_id: int) -> None:

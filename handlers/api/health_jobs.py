@@ -78,7 +78,7 @@ def troubles(sight: JobsSight, *, now: datetime, threshold: timedelta) -> Iterat
         yield Trouble(
             "jobs_waiting",
             f"{sight.waiting:,} image jobs have waited for their message for more than {seconds}: try them again, or "
-            "look for dead letters.",
+            "look for dead letters; a retry sends a job whose message is gone once the queue is empty.",
             "degraded",
         )
     if sight.abandoned:

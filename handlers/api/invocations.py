@@ -24,6 +24,7 @@ class EndJob(BaseModel):
 
     job_id: UUID
     number: Annotated[int, Field(ge=0, lt=2**63)]
+    redrives: Annotated[int, Field(ge=0, lt=2**31)] = 0
     who: Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -41,7 +42,7 @@ def answer(event: Mapping[str, Any]) -> dict[str, Any] | None:
 def _end_job(given: object) -> dict[str, Any]:
     try:
         asked = EndJob.model_validate(given)
-        end_image_job(services.database(), asked.job_id, asked.number, who=asked.who, now=now())
+        end_image_job(services.database(), asked.job_id, asked.number, asked.redrives, who=asked.who, now=now())
     except ValidationError as error:
         return {"ended": False, "error": f"end_job: {error.errors()[0]['msg']}"}
     except JobNotEndedError as error:

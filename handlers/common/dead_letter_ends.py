@@ -41,12 +41,12 @@ def in_database(database: Database, who: str, now: Callable[[], datetime]) -> En
 
     def end(flow: str, letter: Letter) -> None:
         if flow == IMAGE_FLOW and letter.job_id is not None:
-            end_image_job(database, letter.job_id, letter.number, who=who, now=now())
+            end_image_job(database, letter.job_id, letter.number, letter.redrives, who=who, now=now())
 
     return end
 
 
-def end_image_job(database: Database, job_id: UUID, number: int, *, who: str, now: datetime) -> None:
+def end_image_job(database: Database, job_id: UUID, number: int, redrives: int, *, who: str, now: datetime) -> None:
     """End the job of one discarded letter; without effect where another message counts, or the job has ended.
 
     Raises
@@ -56,7 +56,7 @@ def end_image_job(database: Database, job_id: UUID, number: int, *, who: str, no
     """
     try:
         with database.begin() as connection:
-            ended = jobs.discard(connection, job_id, jobs.Message(number), who=who, now=now)
+            ended = jobs.discard(connection, job_id, jobs.Message(number, redrives), who=who, now=now)
     except (DatabaseUnavailableError, SecretError, sa.exc.SQLAlchemyError) as error:
         log.exception("image job %s was not ended", job_id)
         raise JobNotEndedError("the table of jobs cannot be reached at the moment") from error

@@ -308,7 +308,7 @@ class DeadLetters:
         try:
             self._sqs.delete_message(QueueUrl=source, ReceiptHandle=letter.receipt)
         except _aws_errors() as error:
-            detail = f"sent, but still among the dead letters too, from where it may be discarded: {error}"
+            detail = f"sent, but still among the dead letters too; discard that one once the job has ended: {error}"
             return Result(letter.id, "redriven", detail)
         return Result(letter.id, "redriven", f"redrive {letter.redrives + 1}")
 

@@ -50,7 +50,7 @@ CANCEL = Transition(
 DISCARD = Transition(
     ("pending", "processing", "queue_failed", "permanently_failed"), "failed", "an operator discarded its dead letter"
 )
-SUPERSEDE = Transition(("queue_failed",), "failed", "a newer job works on its photograph")
+SUPERSEDE = Transition(("queue_failed", "permanently_failed"), "failed", "a newer job works on its photograph")
 RETRY = Transition(("failed", "queue_failed", "permanently_failed"), "pending", "a person asked for another try")
 
 TRANSITIONS: dict[str, Transition] = {

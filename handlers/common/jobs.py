@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -61,12 +61,14 @@ MAX_REASON_LENGTH = 2000
 # A sender has this long between taking a number and recording what became of it.
 SEND_GRACE = timedelta(minutes=2)
 LONGEST_PAUSE = timedelta(hours=1)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # Beyond a queue's retention: clocks differ, and SQS deletes what has expired within minutes.
 RETENTION_MARGIN = timedelta(hours=1)
 # A job that the old system's worker took has no lease; that worker's time was up after five minutes.
 LEASELESS_AFTER = timedelta(hours=1)
 
 DELETED = "the photograph was deleted"
+SUPERSEDED = "a newer job works on this photograph"
 NOT_QUEUED = "the job could not be queued; it is tried again"
 
 
@@ -211,6 +213,7 @@ def accept(connection: sa.Connection, book_id: int, requested_image_id: int, *, 
     )
     same_source = (table.c.book_id == book_id) & (table.c.source_image_id == source)
     waiting = sa.select(table.c.id).where(same_source, table.c.status.in_(states.ACCEPT_AGAIN.before)).limit(1)
+    given_up = table.c.status == "permanently_failed"
     try:
         with connection.begin_nested():
             again = _one(
@@ -238,7 +241,9 @@ def accept(connection: sa.Connection, book_id: int, requested_image_id: int, *, 
             set_=asked,
         ).returning(table)
     ).one()
-    return _job(row)
+    accepted = _job(row)
+    _supersede(connection, table.c.source_image_id == source, table.c.id != accepted.id, given_up, now=now)
+    return accepted
 
 
 def retry(connection: sa.Connection, job_id: UUID, *, now: datetime) -> Job | None:
@@ -340,18 +345,15 @@ def mark_sent(connection: sa.Connection, job: Job, *, now: datetime) -> None:
 
 
 def supersede(connection: sa.Connection, job: Job, *, now: datetime) -> Job | None:
-    """End a job that could not be queued before another one of its photograph came."""
-    return _one(
-        connection,
-        _move(
-            states.SUPERSEDE,
-            table.c.id == job.id,
-            table.c.message_number == job.message_number,
-            now=now,
-            completed_at=now,
-            failure_reason="a newer job works on this photograph",
-        ),
-    )
+    """End a job that could not be queued, or was given up, before another one of its photograph came."""
+    mine = (table.c.id == job.id) & (table.c.message_number == job.message_number)
+    return _supersede(connection, mine, now=now)
+
+
+def _supersede(connection: sa.Connection, *where: sa.ColumnElement[bool], now: datetime) -> Job | None:
+    statement = _move(states.SUPERSEDE, *where, now=now, completed_at=now, failure_reason=SUPERSEDED)
+    row = connection.execute(statement).first()
+    return None if row is None else _job(row)
 
 
 def mark_send_failed(connection: sa.Connection, job: Job, *, now: datetime) -> Job | None:
@@ -414,7 +416,8 @@ def claim(
         with connection.begin_nested():
             taken = _one(connection, _claim(job_id, message, now, lease, max_attempts))
     except IntegrityError:
-        return Claim("superseded", find(connection, job_id))
+        ended = _supersede(connection, table.c.id == job_id, now=now)
+        return Claim("superseded", ended or find(connection, job_id))
     if taken is not None:
         return Claim("claimed", taken)
     job = find(connection, job_id)
@@ -438,7 +441,9 @@ def _claim(job_id: UUID, message: Message, now: datetime, lease: timedelta, max_
     nobody_at_work = table.c.lease_expires_at.is_(None) | (table.c.lease_expires_at <= now)
     # Sent back by an operator: by our command, which counts, or by SQS itself, which gives it a new time.
     marked = table.c.redrives < message.redrives
-    sent_back = marked | (counts & (table.c.completed_at < message.sent_at)) if message.sent_at else marked
+    # Rows of the old system may lack every time.
+    ended_at = sa.func.coalesce(table.c.completed_at, table.c.updated_at, table.c.created_at, _LONG_AGO)
+    sent_back = marked | (counts & (ended_at < message.sent_at)) if message.sent_at else marked
     due = marked | (counts & (table.c.attempt_count < max_attempts))
     takes = due & nobody_at_work & table.c.status.in_(states.CLAIM.before)
     revives = sent_back & table.c.status.in_(states.REVIVE.before)
@@ -455,8 +460,9 @@ def _claim(job_id: UUID, message: Message, now: datetime, lease: timedelta, max_
             ),
             message_number=message.number,
             redrives=sa.func.greatest(table.c.redrives, message.redrives),
-            # A message that came was sent, even if the sender died before it could write that down.
-            sent_at=sa.func.coalesce(table.c.sent_at, now),
+            # A message that came was sent, even if the sender died before it could write that down; and one that was
+            # sent back lives for as long as a new one.
+            sent_at=sa.func.greatest(table.c.sent_at, message.sent_at or sa.func.coalesce(table.c.sent_at, now)),
             send_after=None,
             completed_at=None,
             failure_reason=None,
@@ -587,8 +593,8 @@ def _processed_row(connection: sa.Connection, book_id: int, processed: Processed
 # Ends that no worker writes
 
 
-def cancel_for(connection: sa.Connection, image_id: int, *, now: datetime) -> None:
-    """End every job that works on a picture that is about to be deleted.
+def cancel_for(connection: sa.Connection, image_id: int, *, now: datetime) -> bool:
+    """End every job that works on a picture that is about to be deleted; tell whether there was one.
 
     Before the row goes: the foreign key forgets which picture a job was for. A worker at one of them loses its lease
     by this, so it writes nothing, and its message finds an ended job.
@@ -601,7 +607,7 @@ def cancel_for(connection: sa.Connection, image_id: int, *, now: datetime) -> No
         failure_reason=DELETED,
         completed_at=now,
     )
-    connection.execute(ends)
+    return connection.execute(ends).first() is not None
 
 
 def discard(connection: sa.Connection, job_id: UUID, message: Message, *, who: str, now: datetime) -> Job | None:
@@ -616,6 +622,8 @@ def discard(connection: sa.Connection, job_id: UUID, message: Message, *, who: s
             states.DISCARD,
             table.c.id == job_id,
             table.c.message_number == message.number,
+            # A redrive that could not delete the letter leaves a copy, which is not the message that counts.
+            table.c.redrives <= message.redrives,
             nobody_at_work,
             now=now,
             **_NO_LEASE,
@@ -623,6 +631,15 @@ def discard(connection: sa.Connection, job_id: UUID, message: Message, *, who: s
             failure_reason=f"its message was discarded from the dead letters by {who}"[:MAX_REASON_LENGTH],
         ),
     )
+
+
+def cancel_without_source(connection: sa.Connection, *, now: datetime) -> list[Job]:
+    """End every job that nobody is at work on and whose photograph is gone, but not by `cancel_for`: by SQL, or before
+    this system."""
+    nobody_at_work = table.c.lease_expires_at.is_(None) | (table.c.lease_expires_at <= now)
+    gone = table.c.source_image_id.is_(None)
+    ends = _move(states.CANCEL, gone, nobody_at_work, now=now, **_NO_LEASE, failure_reason=DELETED, completed_at=now)
+    return [_job(row) for row in connection.execute(ends)]
 
 
 def give_up(connection: sa.Connection, job: Job, *, now: datetime, max_attempts: int) -> Job | None:

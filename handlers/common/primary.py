@@ -23,8 +23,9 @@ def arrange(connection: sa.Connection, book_id: int, order: Sequence[int], *, no
     -------
     Job or None
         The job of a photograph that has become primary; also of one that was primary and whose job has not ended, so
-        that a choice that confirms it confirms its job too, or that never had one, as in rows of the system before
-        this one. ``None`` where nothing changed, or the primary is a processed picture.
+        that a choice that confirms it confirms its job too; or that never had one, as in rows of the system before
+        this one, or only one that worked on another photograph, which was deleted since. ``None`` where nothing
+        changed, or the primary is a processed picture.
     """
     if not order:
         return None
@@ -35,10 +36,14 @@ def arrange(connection: sa.Connection, book_id: int, order: Sequence[int], *, no
         )
     ).one()
     write_order(connection, book_id, order)
-    if processed:
-        return None
+    return None if processed else _accept(connection, book_id, primary, was_primary=was_primary, now=now)
+
+
+def _accept(
+    connection: sa.Connection, book_id: int, primary: int, *, was_primary: bool, now: datetime
+) -> jobs.Job | None:
     last = jobs.latest_for(connection, primary) if was_primary else None
-    if last is not None and last.status not in UNFINISHED:
+    if last is not None and last.status not in UNFINISHED and last.source_image_id is not None:
         return None
     return jobs.accept(connection, book_id, primary, now=now)
 
@@ -55,3 +60,15 @@ def ensure_primary(connection: sa.Connection, book_id: int, *, now: datetime) ->
     if connection.execute(has_primary.limit(1)).one_or_none() is not None:
         return None
     return arrange(connection, book_id, image_order(connection, book_id), now=now)
+
+
+def keep_at_work(connection: sa.Connection, book_id: int, *, now: datetime) -> jobs.Job | None:
+    """Accept a job for a book's primary whose own was ended with another photograph; as `arrange` otherwise.
+
+    Under the book's lock.
+    """
+    query = sa.select(book_images.c.id).where(
+        book_images.c.book_id == book_id, book_images.c.is_primary, book_images.c.is_background_processed.is_(False)
+    )
+    primary = connection.execute(query.limit(1)).scalar_one_or_none()
+    return None if primary is None else _accept(connection, book_id, primary, was_primary=True, now=now)

@@ -50,7 +50,10 @@ def sweep(
     has_time: Callable[[], bool] = lambda: True,
     batch: int = BATCH,
 ) -> Sweep:
-    """Take expired leases off, then send every job whose message cannot arrive by itself.
+    """Sweep once.
+
+    Jobs without a photograph are ended, expired leases taken off, and every job is sent whose message cannot arrive by
+    itself.
 
     One job's error is counted and does not stop the others. Two sweeps at once do no harm: each step is one
     conditional UPDATE, and only one of them gets to send a job.
@@ -69,6 +72,7 @@ def sweep(
         Jobs of one transaction.
     """
     run = _Run(database, queues, queue_name, rules, now, has_time, batch)
+    run.end()
     run.free()
     run.send()
     with database.begin() as connection:
@@ -88,6 +92,12 @@ class _Run:
     has_time: Callable[[], bool]
     batch: int
     done: Sweep = field(default_factory=Sweep)
+
+    def end(self) -> None:
+        """End jobs whose photograph is gone: nobody can lead them out of their state."""
+        with self.database.begin() as connection:
+            ended = jobs.cancel_without_source(connection, now=self.now)
+        self.done.ended += [str(job.id) for job in ended]
 
     def free(self) -> None:
         """Take expired leases off, batch by batch."""

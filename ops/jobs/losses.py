@@ -144,7 +144,7 @@ JOBS: Final = (
         "completed",
         SENT_AGAIN,
         (_WAITING,),
-        _RETRY,
+        f"{_RETRY}, where the queue is empty",
         "completed",
         variant="deleted or expired",
     ),

@@ -199,6 +199,25 @@ def test_a_waiting_job_ends_with_its_picture_and_its_message_finds_nothing_to_do
     assert late.outcome == "finished"
 
 
+@pytest.mark.parametrize("chosen_again", [False, True])
+def test_the_primary_gets_a_job_of_its_own_when_the_photograph_that_its_job_worked_on_is_deleted(api, chosen_again):
+    book = new_book()
+    add(book, b"\xff\xd8\xff\xe0 one")
+    title = add(book, b"\xff\xd8\xff\xe0 title", image_type="title_page")["image"]["id"]
+    wanted = add(book, b"\xff\xd8\xff\xe0 wanted")["image"]["id"]
+    assert primary(book, wanted).status == 202
+    job = job_of(api, wanted)
+    assert job.source_image_id == title
+    assert delete(book, title).status == 202
+    with api.begin() as connection:
+        ended = jobs.find(connection, job.id)
+    assert ended is not None and ended.status == "failed"
+    if chosen_again:
+        assert primary(book, wanted).status == 202
+    begun = job_of(api, wanted)
+    assert (begun.status, begun.source_image_id) == ("pending", wanted)
+
+
 def test_a_worker_whose_picture_is_deleted_meanwhile_writes_nothing(api, book):
     held = claim(api, 1)
     delete(book, 1)

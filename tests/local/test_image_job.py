@@ -490,7 +490,7 @@ def test_a_job_sent_back_from_the_dead_letters_is_done_with_all_its_attempts(wor
     assert (done.status, done.attempt_count, done.failure_reason) == ("completed", 1, None)
 
 
-def test_a_job_sent_back_while_a_newer_one_does_its_photograph_is_acknowledged_and_logged(
+def test_a_job_sent_back_while_a_newer_one_does_its_photograph_has_ended_and_is_acknowledged(
     worker, book, picture, caplog
 ):
     image = picture("1.jpg")
@@ -502,8 +502,9 @@ def test_a_job_sent_back_while_a_newer_one_does_its_photograph_is_acknowledged_a
     caplog.clear()
     assert run(worker, made.id, redrives=1) == "acknowledge"
     [record] = [each for each in caplog.records if each.name == job.log.name]
-    assert (record.levelname, str(made.id) in record.message) == ("WARNING", True)
-    assert record.message.endswith("superseded")
+    assert str(made.id) in record.message
+    assert record.message.endswith("finished")
+    assert (before.status, before.failure_reason) == ("failed", jobs.SUPERSEDED)
     assert (row_of(worker, made.id), row_of(worker, newer.id).status) == (before, "pending")
 
 

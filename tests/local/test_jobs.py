@@ -265,9 +265,94 @@ def test_attempts_beyond_the_limit_are_refused_and_end_the_job(database, book):
 def test_a_job_sent_back_from_the_dead_letters_gives_way_to_a_newer_one(database, book):
     job = dead(database, book)
     create(database, book)
+    assert row(database, job).failure_reason == jobs.SUPERSEDED
     taken = claim(database, job, message=jobs.Message(job.message_number, redrives=1))
-    assert taken.outcome == "superseded"
-    assert taken.job.status == "permanently_failed"
+    assert (taken.outcome, taken.job.status) == ("finished", "failed")
+
+
+def test_a_job_given_up_beside_a_newer_one_ends_when_it_is_sent_back(database, book):
+    job = dead(database, book)
+    create(database, book)
+    with database.begin() as connection:  # as the system before this one left them
+        connection.execute(
+            sa.update(image_processing_jobs)
+            .where(image_processing_jobs.c.id == job.id)
+            .values(status="permanently_failed")
+        )
+    taken = claim(database, job, message=jobs.Message(job.message_number, redrives=1))
+    assert (taken.outcome, taken.job.status) == ("superseded", "failed")
+
+
+def test_a_job_that_was_sent_back_is_not_sent_again_while_that_message_lives(database, book):
+    job, retention, week = dead(database, book), timedelta(days=4), NOW + timedelta(days=7)
+    sent_back = jobs.Message(job.message_number, redrives=1, sent_at=week)
+    taken = claim(database, job, now=week, message=sent_back).job
+    with database.begin() as connection:
+        jobs.release(connection, taken, now=week, reason="x")
+        for later in (timedelta(), retention):
+            assert jobs.begin_sending(connection, now=week + later, retention=retention) == []
+        assert jobs.begin_sending(connection, now=week + retention + jobs.RETENTION_MARGIN, retention=retention)
+
+
+def test_a_letter_that_a_redrive_left_behind_may_be_discarded_and_its_job_goes_on(database, book):
+    job = dead(database, book)
+    taken = claim(database, job, message=jobs.Message(job.message_number, redrives=1)).job
+    with database.begin() as connection:
+        jobs.release(connection, taken, now=NOW, reason="x")
+        left = jobs.Message(job.message_number, redrives=0)
+        assert jobs.discard(connection, job.id, left, who="ann", now=LATER) is None
+        assert jobs.discard(connection, job.id, replace(left, redrives=1), who="ann", now=LATER) is not None
+
+
+def test_a_letter_discarded_while_a_worker_has_its_job_ends_nothing(database, book):
+    job = create(database, book)
+    assert claim(database, job).outcome == "claimed"
+    with database.begin() as connection:
+        assert jobs.discard(connection, job.id, jobs.Message(job.message_number), who="ann", now=NOW) is None
+    assert row(database, job).status == "processing"
+
+
+def test_a_job_is_given_up_only_as_it_was_seen_and_with_no_attempt_left(database, book):
+    job = create(database, book)
+    seen = claim(database, job).job
+    taken_over = claim(database, job, now=LATER).job
+    with database.begin() as connection:
+        assert jobs.give_up(connection, taken_over, now=LATER, max_attempts=3) is None  # two were used
+        assert jobs.give_up(connection, seen, now=LATER, max_attempts=2) is None  # another worker's by now
+        assert jobs.give_up(connection, taken_over, now=LATER, max_attempts=2) is not None
+
+
+def test_a_message_that_came_counts_as_sent_whatever_its_sender_could_record(database, book):
+    job = create(database, book)  # numbered; the sender dies
+    taken = claim(database, job).job
+    with database.begin() as connection:
+        jobs.release(connection, taken, now=LATER, reason="x")
+        assert jobs.mark_send_failed(connection, job, now=LATER) is None  # it was slow, not dead
+        assert jobs.begin_sending(connection, now=LATER + timedelta(hours=1)) == []
+
+
+def test_a_redrive_counts_once_although_its_job_was_sent_again_since(database, book):
+    job = dead(database, book)
+    sent_back = jobs.Message(job.message_number, redrives=1)
+    taken = claim(database, job, message=sent_back).job
+    with database.begin() as connection:
+        jobs.permanently_fail(connection, taken, now=NOW, reason="x")
+        jobs.retry(connection, job.id, now=NOW)
+        (again,) = jobs.begin_sending(connection, [job.id], now=NOW)
+    taken = claim(database, again, message=jobs.Message(again.message_number)).job
+    with database.begin() as connection:
+        jobs.permanently_fail(connection, taken, now=NOW, reason="x")
+    assert claim(database, job, message=sent_back).outcome == "stale"
+
+
+def test_sqss_own_redrive_revives_a_job_of_the_old_system_that_lacks_every_time(database, book):
+    job = dead(database, book)
+    with database.begin() as connection:
+        no_times = dict.fromkeys(("created_at", "updated_at", "completed_at"))
+        connection.execute(
+            sa.update(image_processing_jobs).where(image_processing_jobs.c.id == job.id).values(**no_times)
+        )
+    assert claim(database, job, message=jobs.Message(job.message_number, sent_at=NOW)).outcome == "claimed"
 
 
 # sending
@@ -390,8 +475,10 @@ def carry_out(connection, name, job):
 
 
 def ways(name):
-    """The transitions that an act may carry out: what an operator sent back is claimed where nothing has ended."""
-    return [job_states.TRANSITIONS[each] for each in ({"revive", "claim"} if name == "revive" else {name})]
+    """The transitions that an act may carry out: what an operator sent back is claimed where nothing has ended, and a
+    photograph asked for again gets a job beside one that was given up."""
+    others = {"revive": "claim", "accept_again": "supersede"}
+    return [job_states.TRANSITIONS[each] for each in (name, others.get(name, name))]
 
 
 @pytest.mark.parametrize("status", job_states.STATES)

@@ -151,6 +151,19 @@ def test_a_job_whose_worker_dies_every_time_is_ended_once_with_the_reason(databa
     assert run(database, queues, now + timedelta(days=30)).sent == []
 
 
+@pytest.mark.parametrize("status", ["pending", "queue_failed", "permanently_failed"])
+def test_a_job_whose_photograph_is_gone_but_not_by_our_hand_ends(database, queues, queue_url, make, status):
+    job = make()
+    with database.begin() as connection:
+        values = {"status": status, "source_image_id": None}
+        connection.execute(
+            sa.update(image_processing_jobs).where(image_processing_jobs.c.id == job.id).values(**values)
+        )
+    assert run(database, queues, NOW).ended == [str(job.id)]
+    ended = row(database, job)
+    assert (ended.status, ended.failure_reason) == ("failed", jobs.DELETED)
+
+
 def test_a_job_of_the_old_system_without_a_lease_is_freed_after_an_hour(database, queues, make):
     job = make()
     with database.begin() as connection:

@@ -82,7 +82,7 @@ class Model:
             return
         mine = [job for job in self.jobs if job.book == book and primary in (job.source, self.asked.get(id(job)))]
         last = max(mine, key=lambda job: job.accepted, default=None)
-        if was == primary and last is not None and last.state != "open":
+        if was == primary and last is not None and last.state != "open" and last.source in self.photographs:
             return
         source = self.source(book, primary)
         job = next((job for job in self.jobs if job.source == source and job.state == "open"), None)
@@ -105,10 +105,10 @@ class Model:
         was = order[0]
         order.remove(image)
         self.photographs.pop(image, None)
-        for job in self.jobs:
-            if job.source == image and job.state == "open":
-                job.state = "failed"
-        if order and was == image:
+        ended = [job for job in self.jobs if job.source == image and job.state == "open"]
+        for job in ended:
+            job.state = "failed"
+        if order and (was == image or ended):
             self.becomes_primary(book, was)
 
     def complete(self, job: ModelJob, picture: int) -> None:
