@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from handlers.api.parts import Parts
 from handlers.api.problems import ProblemError, invalid, not_found
 from handlers.common import dispatch, jobs, services
-from handlers.common.job_states import RETRY, UNFINISHED, Status
+from handlers.common.job_states import LEASE_ENDED, RETRY, UNFINISHED, Status
 from handlers.common.queues import QueueError
 from handlers.common.tables import image_processing_jobs as table
 
@@ -68,6 +68,9 @@ def retry(parts: Parts, job_id: UUID, *, now: datetime) -> jobs.Job:
     """
     try:
         with parts.database.begin() as connection:
+            job = jobs.find(connection, job_id)
+            if job is not None and job.status in LEASE_ENDED.before:
+                jobs.free(connection, job, now=now)  # as the sweeper does, which may be off
             job = jobs.retry(connection, job_id, now=now) or jobs.find(connection, job_id)
     except IntegrityError:
         # The unique index: at most one active job a picture.

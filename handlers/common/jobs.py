@@ -207,9 +207,10 @@ def accept(connection: sa.Connection, book_id: int, requested_image_id: int, *, 
     accepted now. Under the book's lock. The caller commits, then sends (`handlers.common.dispatch.send`).
     """
     source = choose_source(connection, book_id, requested_image_id)
-    asked = {"requested_image_id": requested_image_id, "accepted_number": job_numbers.next_value(), "updated_at": now}
+    # Not `updated_at`, by which health knows how long a job has waited.
+    asked = {"requested_image_id": requested_image_id, "accepted_number": job_numbers.next_value()}
     statement = insert(table).values(
-        id=uuid4(), book_id=book_id, source_image_id=source, status="pending", created_at=now, **asked
+        id=uuid4(), book_id=book_id, source_image_id=source, status="pending", created_at=now, updated_at=now, **asked
     )
     same_source = (table.c.book_id == book_id) & (table.c.source_image_id == source)
     waiting = sa.select(table.c.id).where(same_source, table.c.status.in_(states.ACCEPT_AGAIN.before)).limit(1)

@@ -42,7 +42,9 @@ def repair(target: Target) -> None:
     target.say(f"no login: {login.reason}")
     if target.mode == "managed":
         if login.cause != "password":
-            raise UserError(f"RDS's own secret says no login, so nothing was changed. {login.reason}", exit_code=1)
+            raise UserError(
+                f"RDS's own secret says no login, so the password was not touched. {login.reason}", exit_code=1
+            )
         rotate_managed(target, login)
     else:
         _repair_adopted(target)

@@ -179,7 +179,7 @@ class Target:
         """
         if login.cause == "unknown":
             raise UserError(
-                f"Nothing is known of the password, so nothing was changed. {login.reason}",
+                f"Nothing is known of the password, so it was not touched. {login.reason}",
                 "Mend that first, then ask again: ./bmx db check",
                 exit_code=1,
             )

@@ -122,6 +122,26 @@ def test_a_job_that_failed_begins_anew_and_is_sent(api, job, status):
         assert jobs.claim(connection, row.id, message, now=now(), lease=timedelta(minutes=5)).outcome == "claimed"
 
 
+def purge():
+    boto3.client("sqs").purge_queue(QueueUrl=boto3.client("sqs").get_queue_url(QueueName=QUEUE)["QueueUrl"])
+
+
+def test_a_retry_frees_a_job_whose_worker_died_and_sends_it_when_the_queue_is_empty(api, job):
+    long_ago = now() - timedelta(hours=2)
+    purge()
+    put_in(api, job, status="processing", lease_id=uuid4(), lease_expires_at=long_ago, sent_at=long_ago)
+    assert retry(job).json["status"] == "pending"
+    assert [message["job_id"] for message in messages()] == [job]
+
+
+def test_a_retry_leaves_a_living_worker_its_job_and_a_message_just_sent_its_time(api, job):
+    purge()  # SQS's counts may not show a message for a minute
+    assert retry(job).json["status"] == "pending"
+    put_in(api, job, status="processing", lease_id=uuid4(), lease_expires_at=now() + timedelta(minutes=5))
+    assert retry(job).json["status"] == "processing"
+    assert messages() == []
+
+
 def test_a_retry_whose_queue_refuses_is_left_to_the_sweeper(api, job, monkeypatch):
     put_in(api, job, status="failed")
     monkeypatch.setattr("handlers.common.queues.Queues.send_numbered", lambda *_: {0: "throttled"})

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 import boto3
@@ -18,7 +19,8 @@ from moto.server import ThreadedMotoServer
 
 from handlers.api import once, openapi
 from handlers.api.app import app
-from handlers.api.parts import keys, whole
+from handlers.api.parts import keys, parts, whole
+from handlers.api.problems import ProblemError
 from handlers.common import idempotency
 from handlers.common.clock import now
 from handlers.common.idempotency import sweep_requests
@@ -102,6 +104,18 @@ def test_a_key_that_is_no_single_string_is_refused(api, sent):
 )
 def test_a_key_is_the_same_bare_and_as_a_structured_string(api, one, other):
     assert post(BOOKS, {"title": "x"}, once=one).text == post(BOOKS, {"title": "x"}, once=other).text
+    assert count(api, books) == 1
+
+
+def test_what_a_request_wrote_before_it_was_refused_is_taken_back(api, monkeypatch):
+    def refuse(*_given, **_named):
+        with parts().database.begin() as connection:
+            connection.execute(sa.insert(books).values(title="half"))
+        raise ProblemError(HTTPStatus.CONFLICT, "too late")
+
+    monkeypatch.setattr("handlers.api.routes_books.images.reserve", refuse)
+    book = new_book()
+    problem(post(f"{BOOKS}/{book}/images", {"filename": "x.jpg", "content_type": "image/jpeg"}), 409)
     assert count(api, books) == 1
 
 

@@ -256,6 +256,24 @@ def test_a_repair_that_does_not_help_puts_back_what_worked(adopted, monkeypatch)
     assert adopted.accepts(GOOD)
 
 
+@pytest.mark.parametrize("stage", ["AWSPENDING", "AWSPREVIOUS"])
+def test_a_repair_that_cannot_tell_whether_an_older_version_logs_in_touches_nothing(adopted, monkeypatch, stage):
+    """The database goes away between the first look and that at the other versions."""
+    secret_changed(adopted)
+    real = Target.login
+
+    def login(target, which="AWSCURRENT", **given):
+        unknown = targets.Login(False, "", reason="starting", cause="unknown")
+        return unknown if which == stage else real(target, which, **given)
+
+    monkeypatch.setattr(Target, "login", login)
+    if stage == "AWSPENDING":
+        monkeypatch.setattr(Target, "version_id", lambda *_: "some")
+    with pytest.raises(UserError, match="Nothing is known of the password"):
+        adopted.run(repair)
+    assert adopted.made == []
+
+
 def test_rotation_changes_database_and_secret_together(adopted):
     adopted.run(rotate)
     assert adopted.logs_in()

@@ -94,6 +94,13 @@ def test_a_picture_whose_job_ended_gets_a_new_one(database, book):
     assert create(database, book).id != first.id
 
 
+def test_asking_again_does_not_hide_how_long_a_job_has_waited(database, book):
+    job = create(database, book)
+    with database.begin() as connection:
+        again = jobs.accept(connection, book, 1, now=LATER)
+    assert (again.id, again.updated_at) == (job.id, NOW)
+
+
 def test_two_creators_at_once_get_one_job(database, book):
     made, barrier = [], threading.Barrier(2)
 
@@ -302,6 +309,15 @@ def test_a_letter_that_a_redrive_left_behind_may_be_discarded_and_its_job_goes_o
         left = jobs.Message(job.message_number, redrives=0)
         assert jobs.discard(connection, job.id, left, who="ann", now=LATER) is None
         assert jobs.discard(connection, job.id, replace(left, redrives=1), who="ann", now=LATER) is not None
+
+
+def test_an_old_letter_discarded_ends_no_job_that_has_another_message_by_now(database, book):
+    job = dead(database, book)
+    with database.begin() as connection:
+        jobs.retry(connection, job.id, now=NOW)
+        jobs.begin_sending(connection, [job.id], now=NOW)
+        assert jobs.discard(connection, job.id, jobs.Message(job.message_number), who="ann", now=LATER) is None
+    assert row(database, job).status == "pending"
 
 
 def test_a_letter_discarded_while_a_worker_has_its_job_ends_nothing(database, book):

@@ -14,6 +14,7 @@ from handlers.common import dispatch, jobs, services
 from handlers.common.jobs import SEND_GRACE
 from handlers.common.queues import NumberedMessage, QueueError, Queues
 from handlers.common.tables import book_images, books, image_processing_jobs, sweeps
+from handlers.common.uploads import SweptUploads
 from handlers.job_sweeper import handler as edge
 from handlers.job_sweeper.sweep import Rules, sweep
 
@@ -286,6 +287,13 @@ def test_the_function_sweeps_at_the_clocks_time(deployed, make):
 def test_the_function_fails_when_it_could_not_do_its_work_so_that_its_alarm_goes_off(deployed, make):
     make()
     deployed.setenv("BMX_IMAGE_PROCESSING_QUEUE_NAME", "p-missing")
+    with pytest.raises(edge.UnfinishedSweepError, match="1 image jobs or uploads are left"):
+        edge.handler({}, CONTEXT)
+
+
+def test_the_function_fails_when_an_upload_could_not_be_looked_at(deployed):
+    left = SweptUploads(errors={7: "StorageError"})
+    deployed.setattr(edge, "sweep_uploads", lambda *_, **__: left)
     with pytest.raises(edge.UnfinishedSweepError, match="1 image jobs or uploads are left"):
         edge.handler({}, CONTEXT)
 

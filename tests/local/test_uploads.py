@@ -147,6 +147,24 @@ def test_whoever_is_faster_the_upload_is_taken_in_at_most_once(api, book, monkey
     assert (count(api, book_images), count(api, image_processing_jobs)) == (expected, expected)
 
 
+def test_an_upload_that_was_completed_since_it_was_looked_at_keeps_its_object(api, book, monkeypatch):
+    """The caller brings the object and completes it between the look at the object and the removal."""
+    reservation = reserve(book)
+    real = whole().storage.fingerprint
+
+    def look(key):
+        monkeypatch.setattr(whole().storage, "fingerprint", real)
+        try:
+            return real(key)
+        finally:
+            put(reservation)
+            assert complete(book, reservation["image_id"]).status == 202
+
+    monkeypatch.setattr(whole().storage, "fingerprint", look)
+    assert swept(api, REMOVE_AFTER).removed == []
+    assert objects() == [reservation["upload"]["fields"]["key"]]
+
+
 def delete(api, book):
     with api.begin() as connection:
         connection.execute(sa.delete(books).where(books.c.id == book))
