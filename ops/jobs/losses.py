@@ -65,7 +65,9 @@ SPENT = _FLOW.receives * VISIBILITY + AT_ONCE
 """After so many deliveries a message is a dead letter."""
 SWEPT = SEND_GRACE + SWEEP_EVERY + AT_ONCE
 SENT_AGAIN = timedelta(seconds=_FLOW.retention) + RETENTION_MARGIN + SWEPT
-NOT_INVOKED = timedelta(seconds=silence(f"rate({SWEEP_EVERY.seconds // 60} minutes)") or 0) + ALARM
+# CloudWatch looks at data of two periods more before it counts one as missing: see local/alarm_state.py.
+NOT_INVOKED = 3 * timedelta(seconds=silence(f"rate({SWEEP_EVERY.seconds // 60} minutes)") or 0) + ALARM
+LEASE = timedelta(seconds=_FLOW.timeout) + AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ class Loss:
     variant: str = ""
 
 
-_WAITING = Told("health", "jobs_waiting", STUCK + SWEEP_EVERY)
+# A job waits from when the sweeper took a dead worker's lease off it.
+_WAITING = Told("health", "jobs_waiting", LEASE + SWEEP_EVERY + STUCK + SWEEP_EVERY)
 _SWEEPER_LATE = Told("health", "sweeper_late", SWEEP_LATE + SWEEP_EVERY)
 _SWEEPER_FAILS = Told("alarm", "job-sweeper-errors", SWEEP_EVERY + ALARM)
 _NO_SWEEPER = (Told("alarm", "job-sweeper-not-invoked", NOT_INVOKED), _SWEEPER_LATE)
