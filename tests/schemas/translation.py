@@ -4,9 +4,30 @@ A table names the CloudFormation type and, for each property that the program gi
 resource of its own in Terraform and a property in CloudFormation (a bucket's settings) is joined to its owner.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from local.engine.state import ResourceState
+from local.engine.values import unwrap
+
+FORMS: dict[str, Callable[[Any], Any]] = {
+    "": lambda value: value,
+    "dimensions": lambda value: [{"Name": name, "Value": each} for name, each in value.items()],
+    "json": json.loads,
+    "list": lambda value: [value],
+    "map": lambda value: value,
+    "only": lambda value: value[0],
+    "parameters": lambda value: {each["name"]: each["value"] for each in value},
+    # The provider makes up the id of a target that the program gives none.
+    "target": lambda value: [{"Arn": value, "Id": "terraform-20261128000000000000000001"}],
+    "tags": lambda value: [{"Key": name, "Value": each} for name, each in value.items()],
+    "text": str,
+    # A package that the provider uploads itself: CloudFormation takes such a one from a bucket only.
+    "uploaded": lambda value: {"S3Bucket": "uploaded-by-the-provider", "S3Key": "package.zip"},
+}
+"""What becomes of a value: names and values to a list, a text to the document in it, a member to a list of one."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +46,7 @@ class To:
     path
         Names from the resource's properties downwards, dots between them.
     form
-        ``json``: a text that holds a document; ``list``: the one member of a list; ``only``: the member of a list of
-        one; ``tags``: names and values to a list of ``Key`` and ``Value``.
+        One of `FORMS`.
     """
 
     path: str
@@ -45,18 +65,18 @@ class Table:
         The program's property to CloudFormation's. Members of objects are called as in CloudFormation but for the first
         letter's case, or are in `members`.
     members
-        Names of members of objects that differ by more than that.
+        Names of members of objects that differ by more than that; None: its members stand in its place.
+    texts
+        Names of members that are names and values of our own, left as they are.
     joins
         The property that names the owner, and the owner's output that it equals, where this is no resource of its own.
-    given
-        What the provider gives and the program does not.
     """
 
     type: str
     properties: Mapping[str, str | To | Not]
-    members: Mapping[str, str | To] | None = None
+    members: Mapping[str, str | None] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
     joins: tuple[str, str] | None = None
-    given: Mapping[str, Any] | None = None
 
 
 OWNER = Not("names the owner that this is joined to")
@@ -72,7 +92,7 @@ NO_TYPE: dict[str, str] = {
 
 TABLES: dict[str, Table] = {
     "aws:apigatewayv2/api:Api": Table(
-        "AWS::ApiGatewayV2::Api", {"name": "Name", "protocolType": "ProtocolType", "tags": "Tags"}
+        "AWS::ApiGatewayV2::Api", {"name": "Name", "protocolType": "ProtocolType", "tags": To("Tags", "map")}
     ),
     "aws:apigatewayv2/integration:Integration": Table(
         "AWS::ApiGatewayV2::Integration",
@@ -96,7 +116,7 @@ TABLES: dict[str, Table] = {
             "autoDeploy": "AutoDeploy",
             "defaultRouteSettings": "DefaultRouteSettings",
             "name": "StageName",
-            "tags": "Tags",
+            "tags": To("Tags", "map"),
         },
     ),
     "aws:cloudwatch/dashboard:Dashboard": Table(
@@ -107,9 +127,8 @@ TABLES: dict[str, Table] = {
     ),
     "aws:cloudwatch/eventTarget:EventTarget": Table(
         "AWS::Events::Rule",
-        {"arn": To("Targets.Arn", "list"), "rule": OWNER},
+        {"arn": To("Targets", "target"), "rule": OWNER},
         joins=("rule", "name"),
-        given={"Targets": {"Id": "terraform-20261128000000000000000001"}},
     ),
     "aws:cloudwatch/logGroup:LogGroup": Table(
         "AWS::Logs::LogGroup", {"name": "LogGroupName", "retentionInDays": "RetentionInDays", "tags": TAGS}
@@ -214,7 +233,7 @@ TABLES: dict[str, Table] = {
             "tracingConfig": "TracingConfig",
             "vpcConfig": "VpcConfig",
         },
-        members={"variables": To("Variables", "map")},
+        texts=("variables",),
     ),
     "aws:lambda/permission:Permission": Table(
         "AWS::Lambda::Permission",
@@ -280,7 +299,7 @@ TABLES: dict[str, Table] = {
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Table(
         "AWS::S3::Bucket",
         {"bucket": OWNER, "rules": "LifecycleConfiguration.Rules"},
-        members={"filter": To("", "unwrapped")},
+        members={"filter": None},
         joins=BUCKET,
     ),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": Table(
@@ -374,3 +393,84 @@ TABLES: dict[str, Table] = {
         },
     ),
 }
+
+
+class UntranslatedError(Exception):
+    """A type without a table, a property that its table does not have, or a part whose owner is not there."""
+
+
+def translate(states: Iterable[ResourceState]) -> dict[str, dict[str, Any]]:
+    """Write resources of the provider as a CloudFormation template has them: name to type and properties.
+
+    Raises
+    ------
+    UntranslatedError
+        What the tables do not say.
+    """
+    ours = [state for state in states if state.type.startswith(("aws:", "docker"))]
+    if unknown := sorted({state.type for state in ours} - TABLES.keys() - NO_TYPE.keys()):
+        raise UntranslatedError(f"no table in tests/schemas/translation.py for {', '.join(unknown)}")
+    made: dict[str, dict[str, Any]] = {}
+    owners: list[tuple[ResourceState, dict[str, Any]]] = []
+    for state in sorted(ours, key=lambda state: state.type in TABLES and TABLES[state.type].joins is not None):
+        if state.type in NO_TYPE:
+            continue
+        table = TABLES[state.type]
+        if table.joins is None:
+            made[state.urn] = {"Type": table.type, "Properties": {}}
+            owners.append((state, made[state.urn]))
+            written = made[state.urn]
+        else:
+            written = _owner(state, table, owners)
+        _write(state, table, written["Properties"])
+    return made
+
+
+def _owner(state: ResourceState, table: Table, owners: list[tuple[ResourceState, dict[str, Any]]]) -> dict[str, Any]:
+    assert table.joins is not None
+    given, output = table.joins
+    named = unwrap(state.inputs)[given]
+    for owner, written in owners:
+        if written["Type"] == table.type and unwrap(owner.outputs).get(output) == named:
+            return written
+    raise UntranslatedError(f"{state.type} {state.name}: no {table.type} here whose {output} is {named!r}")
+
+
+def _write(state: ResourceState, table: Table, properties: dict[str, Any]) -> None:
+    for name, value in unwrap(state.inputs).items():
+        if name not in table.properties:
+            raise UntranslatedError(f"{state.type} {state.name}: its table does not have {name!r}")
+        to = table.properties[name]
+        if isinstance(to, Not):
+            continue
+        path, form = (to.path, to.form) if isinstance(to, To) else (to, "")
+        *folders, last = path.split(".")
+        place = properties
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        new = FORMS[form](value)
+        # Documents and names of our own are as they are; objects' members are called as CloudFormation calls them.
+        place[last] = _again(
+            place.get(last), _renamed(new, table) if form in ("", "list", "only") else new, path, state
+        )
+
+
+def _again(before: Any, new: Any, path: str, state: ResourceState) -> Any:
+    if before is None:
+        return new
+    if isinstance(before, list) and isinstance(new, list):
+        return [*before, *new]
+    raise UntranslatedError(f"{state.type} {state.name}: {path} is given twice")
+
+
+def _renamed(value: Any, table: Table) -> Any:
+    if isinstance(value, list):
+        return [_renamed(each, table) for each in value]
+    if not isinstance(value, dict):
+        return value
+    renamed: dict[str, Any] = {}
+    for name, each in value.items():
+        called = table.members.get(name, name[:1].upper() + name[1:])
+        new = each if name in table.texts else _renamed(each, table)
+        renamed |= new if called is None else {called: new}
+    return renamed
