@@ -106,13 +106,15 @@ def problems(text: str) -> Iterator[str]:
     """Find what a policy says that the reference does not know: actions, forms of resources, condition keys."""
     for number, statement in enumerate(listed(json.loads(text)["Statement"])):
         where = statement.get("Sid", f"statement {number}")
-        named = {action: meant(action) for action in listed(statement.get("Action", ()))}
+        named = {action: meant(action) for action in listed(statement.get("Action", statement.get("NotAction", ())))}
+        resources = listed(statement.get("Resource", statement.get("NotResource", "*")))
         yield from (
             f"{where}: there is no action {action}" for action, found in named.items() if not found and action != "*"
         )
         actions = sorted({each for found in named.values() for each in found})
-        if "Resource" in statement:
-            yield from (f"{where}: {each}" for each in _resources(actions, named, listed(statement["Resource"])))
+        yield from (f"{where}: {each}" for each in _resources(actions, named, resources))
+        if statement["Effect"] == "Allow":
+            yield from (f"{where}: {each}" for each in _lacking(named, resources))
         yield from (f"{where}: {each}" for each in _conditions(actions, statement.get("Condition", {})))
 
 
@@ -131,10 +133,22 @@ def _resources(actions: list[str], named: dict[str, list[str]], resources: list[
     yield from (f"no action takes {each}" for each in resources if each not in {resource for _, resource in taken})
 
 
+def _lacking(named: dict[str, list[str]], resources: list[str]) -> Iterator[str]:
+    """Find actions that are allowed on one of their resources but not on another that they always take as well."""
+    for action in (each for pattern, found in named.items() if "*" not in pattern for each in found):
+        prefix, _, name = action.partition(":")
+        types = service(prefix)["privileges"][name]["resource_types"]
+        for type_ in (each for each, said in types.items() if each and said["required"]):
+            taken = [form for each, form in forms(action).items() if each.partition(":")[0] == type_]
+            if "*" not in resources and not any(takes(form, each) for form in taken for each in resources):
+                yield f"{action} takes {' or '.join(taken)} as well"
+
+
 def _conditions(actions: list[str], condition: dict[str, dict[str, Any]]) -> Iterator[str]:
     for operator, tests in condition.items():
         for key in tests:
-            without = [action for action in actions if key.lower() not in keys(action)]
+            written = re.sub("/.*", "/${tagkey}", key.lower())
+            without = [action for action in actions if written not in keys(action)]
             # With IfExists it is enough that some action knows the key: the others are meant to fall under it.
             if without and (len(without) == len(actions) or not operator.endswith("IfExists")):
                 yield f"{', '.join(without)} knows no condition key {key}"
@@ -198,6 +212,12 @@ QUEUE = "arn:aws:sqs:us-west-2:123456789012:shop-staging-orders"
         ({"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::shop/books/*"}, "s3:ListBucket takes none of"),
         ({"Action": "logs:PutResourcePolicy", "Resource": QUEUE}, "logs:PutResourcePolicy takes none of"),
         ({"Action": "sqs:SendMessage", "Resource": [QUEUE, "arn:aws:s3:::shop"]}, "no action takes arn:aws:s3:::shop"),
+        ({"Action": "nothing:Send", "Resource": QUEUE}, "there is no action nothing:Send"),
+        ({"NotAction": "sqs:SendMessages", "NotResource": QUEUE}, "there is no action sqs:SendMessages"),
+        (
+            {"Action": "kms:CreateAlias", "Resource": "arn:aws:kms:us-west-2:123456789012:alias/shop"},
+            "kms:CreateAlias takes arn:${Partition}:kms:${Region}:${Account}:key/${KeyId} as well",
+        ),
         (
             {"Action": "sqs:SendMessage", "Resource": QUEUE, "Condition": {"StringEquals": {"rds:Vpc": "a"}}},
             "sqs:SendMessage knows no condition key rds:Vpc",
@@ -208,6 +228,11 @@ QUEUE = "arn:aws:sqs:us-west-2:123456789012:shop-staging-orders"
 def test_what_the_reference_does_not_know_is_named(statement, said):
     text = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", **statement}})
     assert any(said in problem for problem in problems(text))
+
+
+def test_a_key_of_a_tag_is_known_whatever_the_tag():
+    tagged = {"Action": "sqs:SendMessage", "Resource": QUEUE, "Condition": {"StringEquals": {"aws:ResourceTag/a": "b"}}}
+    assert list(problems(json.dumps({"Statement": [{"Effect": "Allow", **tagged}]}))) == []
 
 
 def test_what_the_schemas_name_and_iam_does_not_know_is_listed_as_such():
