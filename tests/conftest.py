@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from tests.deployed import Deployed
 
-ONE_DEPLOYMENT = frozenset(f"tests/program/test_program_{part}.py" for part in ("database", "grants", "resources"))
+ONE_DEPLOYMENT = frozenset(
+    {
+        *(f"tests/program/test_program_{part}.py" for part in ("database", "grants", "resources")),
+        *(f"tests/schemas/test_schemas_{part}.py" for part in ("iam", "permissions", "resources")),
+    }
+)
 """Files that look at `tests.program.stacks.deployed`, which costs each process that asks the deployment of a stack."""
 
 

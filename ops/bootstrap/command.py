@@ -131,6 +131,8 @@ class Bootstrap:
         key = self._key()
         self._bucket(key)
         self._provider()
+        if self.plan.mode == "managed":
+            self._role_of_rds()
         values = {
             "ACCOUNT": self.account,
             "REGION": self.plan.region,
@@ -253,6 +255,15 @@ class Bootstrap:
                 lambda: self.iam.add_client_id_to_open_id_connect_provider(
                     OpenIDConnectProviderArn=arn, ClientID=_AUDIENCE
                 ),
+            )
+
+    def _role_of_rds(self) -> None:
+        # RDS makes it for the account's first instance if the caller may; the deployment may make no such role.
+        # "Using service-linked roles for Amazon RDS", section "Service-linked role permissions".
+        if not self.iam.list_roles(PathPrefix="/aws-service-role/rds.amazonaws.com/")["Roles"]:
+            self._change(
+                "role AWSServiceRoleForRDS, which an account's first RDS instance takes",
+                lambda: self.iam.create_service_linked_role(AWSServiceName="rds.amazonaws.com"),
             )
 
     def _role(self, role: Role, values: dict[str, str]) -> None:

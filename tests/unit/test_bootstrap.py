@@ -68,6 +68,19 @@ def test_the_roles_trust_their_environments_and_have_the_policies_of_the_mode():
 
 
 @pytest.mark.usefixtures("aws")
+def test_only_a_managed_database_takes_the_role_of_rds_which_is_made_once_an_account():
+    made, _ = boot()
+    assert not any("AWSServiceRoleForRDS" in line for line in made)
+    managed = Plan(**{**vars(WANTED), "mode": "managed"})
+    role = "role AWSServiceRoleForRDS, which an account's first RDS instance takes"
+    assert f"would be made: {role}" in boot(managed, dry_run=True)[0]
+    assert f"made: {role}" in boot(managed)[0]
+    # Not by its name, which moto spells otherwise.
+    assert len(client("iam").list_roles(PathPrefix="/aws-service-role/rds.amazonaws.com/")["Roles"]) == 1
+    assert boot(managed)[0] == []
+
+
+@pytest.mark.usefixtures("aws")
 def test_a_second_run_makes_nothing():
     made, _ = boot()
     assert len(made) > 10
@@ -97,6 +110,7 @@ def test_what_differs_is_put_right_and_a_policy_of_another_mode_goes():
     made, _ = boot(Plan(**{**vars(WANTED), "mode": "managed"}))
     assert made == [
         "made: the bucket's block of public access",
+        "made: role AWSServiceRoleForRDS, which an account's first RDS instance takes",
         "made: trust of bmx-shop-staging-deploy",
         "made: policy deploy-managed of bmx-shop-staging-deploy",
         "made: bmx-shop-staging-deploy without the policy deploy-adopted",
