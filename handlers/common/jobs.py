@@ -585,7 +585,8 @@ def _processed_row(connection: sa.Connection, book_id: int, processed: Processed
     values |= {"original_filename": processed.original_filename, "image_type": processed.image_type}
     inserted = connection.execute(
         sa.insert(book_images)
-        .values(book_id=book_id, s3_key=spellings[0], is_primary=False, **values)
+        # Its place is written with the whole order; a database may forbid that there is none until then.
+        .values(book_id=book_id, s3_key=spellings[0], display_order=0, is_primary=False, **values)
         .returning(book_images.c.id)
     )
     return int(inserted.scalar_one())

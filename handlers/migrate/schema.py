@@ -20,7 +20,11 @@ CONTRACT_REVISION = "0001"
 CONTRACT_TABLES = ("books", "book_images", "image_processing_jobs")
 # `books(id, title, …)`: the old system keeps more about a book than this program knows.
 OPEN_TABLES = frozenset({"books"})
-VERSION_TABLE = "alembic_version"
+VERSION_TABLE = "bmx_version"
+FORMER_VERSION_TABLE = "alembic_version"
+"""Where versions of this program before it had a table of its own wrote theirs; the old system has one of that name."""
+# Columns that the contract lets be null, and that this program always writes: a database may forbid null in them.
+ALWAYS_WRITTEN = {"book_images": frozenset({"display_order", "is_primary"})}
 LOCK_SECONDS = 60
 # Any number, so long as every version of this function uses the same one.
 ADVISORY_LOCK = 0x626F6F6B73
@@ -59,13 +63,13 @@ def upgrade(connection: sa.Connection, scripts: Path = SCRIPTS) -> Migration:
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
     config = _config(connection, scripts)
     history = ScriptDirectory.from_config(config)
-    before = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in history.walk_revisions()}
+    before = _revision(connection) or _former_revision(connection, config, known)
     stamped = before is None and _is_contract(connection, scripts)
     if stamped:
         log.info("the tables equal the contract: stamped %s", CONTRACT_REVISION)
         command.stamp(config, CONTRACT_REVISION)
         before = CONTRACT_REVISION
-    known = {script.revision for script in history.walk_revisions()}
     if before is not None and before not in known:
         raise SchemaError(
             f"the database is at revision {before!r}, which this package does not have ({', '.join(sorted(known))}): "
@@ -77,7 +81,7 @@ def upgrade(connection: sa.Connection, scripts: Path = SCRIPTS) -> Migration:
     for revision in applied:
         log.info("applying revision %s", revision)
         command.upgrade(config, revision)
-    reached = MigrationContext.configure(connection).get_current_revision()
+    reached = _revision(connection)
     if reached is None:
         raise SchemaError(f"no revision was applied: {scripts} holds no migrations")
     return Migration(reached, applied, stamped)
@@ -88,7 +92,26 @@ def _config(connection: sa.Connection, scripts: Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["version_table"] = VERSION_TABLE
     return config
+
+
+def _revision(connection: sa.Connection, table: str = VERSION_TABLE) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": table}).get_current_revision()
+
+
+def _former_revision(connection: sa.Connection, config: Config, known: set[str]) -> str | None:
+    """Take over the revision that an earlier version of this program wrote into the table of the old system's name.
+
+    A revision that is not ours is the old system's: its table stays as it is.
+    """
+    revision = _revision(connection, FORMER_VERSION_TABLE)
+    if revision not in known:
+        return None
+    log.info("revision %s moves from %s to %s", revision, FORMER_VERSION_TABLE, VERSION_TABLE)
+    command.stamp(config, revision)
+    connection.execute(sa.text(f"DROP TABLE {FORMER_VERSION_TABLE}"))
+    return revision
 
 
 def _is_contract(connection: sa.Connection, scripts: Path) -> bool:
@@ -156,7 +179,7 @@ def _compare(table: str, wanted: Mapping[str, Any], actual: Mapping[str, Any]) -
     lines = [
         f"{table}: {name} is {_words(actual[name]) if name in actual else 'missing'}, the contract says {_words(value)}"
         for name, value in wanted.items()
-        if actual.get(name) != value
+        if actual.get(name) not in {value, _stricter(table, name, value)}
     ]
     if table not in OPEN_TABLES:
         lines += [
@@ -165,6 +188,12 @@ def _compare(table: str, wanted: Mapping[str, Any], actual: Mapping[str, Any]) -
             if name.startswith("column ") and name not in wanted
         ]
     return lines
+
+
+def _stricter(table: str, name: str, value: tuple[str, ...]) -> tuple[str, ...]:
+    if name.removeprefix("column ") in ALWAYS_WRITTEN.get(table, ()):
+        return (value[0], "not null")
+    return value
 
 
 def _words(value: tuple[str, ...]) -> str:

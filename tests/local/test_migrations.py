@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -10,14 +11,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from handlers.common import tables
+from handlers.common import jobs, tables
+from handlers.common.photographs import Photograph, add
+from handlers.common.storage import Fingerprint
 from handlers.migrate import handler as migrate
-from handlers.migrate.schema import SCRIPTS, SchemaError, _config, upgrade
+from handlers.migrate.schema import SCRIPTS, VERSION_TABLE, SchemaError, _config, upgrade
 from tests.local.api_caller import Context
 from tests.local.conftest import PASSWORD, USER, engine_on
 
 REVISIONS = tuple(sorted(path.name[:4] for path in (SCRIPTS / "versions").glob("[0-9]*.py")))
 HEAD = REVISIONS[-1]
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 # facts.md's tables, written down a second time on purpose: column -> (type, nullable, default).
 CONTRACT = {
@@ -60,10 +64,10 @@ def engine(postgres, empty_database):
 
 
 def at_contract(engine, *statements):
-    """The old system's database: the contract's tables, no alembic_version, and what the statements changed."""
+    """A database with the contract's tables and no revision of ours, and what the statements changed."""
     with engine.begin() as connection:
         command.upgrade(_config(connection, SCRIPTS), "0001")
-        connection.execute(sa.text("DROP TABLE alembic_version"))
+        connection.execute(sa.text("DROP TABLE bmx_version"))
         for statement in statements:
             connection.execute(sa.text(statement))
 
@@ -138,9 +142,8 @@ def test_only_one_active_job_of_a_picture_is_allowed(engine, first, second, refu
 def test_the_tables_in_code_are_what_the_newest_revision_makes(engine):
     with engine.begin() as connection:
         upgrade(connection)
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": tables.metadata}
-        )
+        compared = {"compare_type": True, "compare_server_default": True, "target_metadata": tables.metadata}
+        context = MigrationContext.configure(connection, opts=compared | {"version_table": VERSION_TABLE})
         assert compare_metadata(context, tables.metadata) == []
 
 
@@ -179,7 +182,7 @@ def test_an_old_database_is_stamped_and_keeps_its_rows(engine):
             "ALTER TABLE image_processing_jobs DROP CONSTRAINT image_processing_jobs_source_image_id_fkey",
             "foreign key on source_image_id is missing",
         ),
-        ("DROP TABLE image_processing_jobs", "neither alembic_version nor image_processing_jobs"),
+        ("DROP TABLE image_processing_jobs", "neither bmx_version nor image_processing_jobs"),
     ],
 )
 def test_a_database_that_differs_from_the_contract_is_refused_in_words_and_left_alone(engine, change, words):
@@ -188,14 +191,65 @@ def test_a_database_that_differs_from_the_contract_is_refused_in_words_and_left_
         upgrade(connection)
     with engine.begin() as connection:
         inspector = sa.inspect(connection)
-        assert "alembic_version" not in inspector.get_table_names()
+        assert "bmx_version" not in inspector.get_table_names()
         assert inspector.get_schema_names() == ["information_schema", "public"]
+
+
+# As the old system's own migrations leave it (markthebest12/bluemoxon, backend/alembic): its own revision, null
+# forbidden where our contract allows it, more columns of a book.
+OLD_SYSTEM = (
+    "ALTER TABLE book_images ALTER COLUMN display_order SET NOT NULL, ALTER COLUMN is_primary SET NOT NULL",
+    "ALTER TABLE books ADD COLUMN volumes int, ADD COLUMN status varchar(20)",
+    "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",
+    "INSERT INTO alembic_version VALUES ('b3c8d2e1f4a7')",
+)
+
+
+def test_the_old_systems_database_is_taken_over_and_its_own_revision_stays(engine):
+    at_contract(engine, *OLD_SYSTEM)
+    for applied, stamped in ((REVISIONS[1:], True), ((), False)):
+        with engine.begin() as connection:
+            done = upgrade(connection)
+            assert (done.revision, done.applied, done.stamped) == (HEAD, applied, stamped)
+            assert connection.execute(sa.text("SELECT * FROM alembic_version")).all() == [("b3c8d2e1f4a7",)]
+
+
+def test_a_picture_comes_into_the_old_systems_database(engine):
+    at_contract(engine, *OLD_SYSTEM)
+    with engine.begin() as connection:
+        upgrade(connection)
+        connection.execute(sa.text("INSERT INTO books (title) VALUES ('Emma')"))
+        photograph = Photograph("1.jpg", Fingerprint(1, b"", "00" * 32, "v"), None, None)
+        accepted = add(connection, 1, [photograph], now=NOW)
+        assert accepted is not None
+        [sent] = jobs.begin_sending(connection, [accepted.id], now=NOW)
+        message = jobs.Message(sent.message_number)
+        claimed = jobs.claim(connection, sent.id, message, now=NOW, lease=timedelta(minutes=5)).job
+        assert claimed is not None
+        made = jobs.ProcessedImage("1_processed_ab.png", "ab")
+        done = jobs.complete(connection, claimed, processed=made, model_used="u2net", result={}, now=NOW)
+        order = connection.execute(sa.text("SELECT id FROM book_images ORDER BY display_order")).scalars().all()
+        assert order == [done.processed_image_id, 1]
+
+
+def test_a_revision_of_ours_under_alembics_own_name_moves(engine):
+    with engine.begin() as connection:
+        upgrade(connection)
+        for statement in (
+            "DROP TABLE bmx_version, api_keys",
+            OLD_SYSTEM[2],
+            "INSERT INTO alembic_version VALUES ('0004')",
+        ):
+            connection.execute(sa.text(statement))
+        done = upgrade(connection)
+        assert (done.revision, done.applied, done.stamped) == (HEAD, ("0005",), False)
+        assert "alembic_version" not in sa.inspect(connection).get_table_names()
 
 
 def test_a_revision_from_newer_code_is_refused(engine):
     with engine.begin() as connection:
         upgrade(connection)
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(sa.text("UPDATE bmx_version SET version_num = '9999'"))
     with pytest.raises(SchemaError, match="'9999'"), engine.begin() as connection:
         upgrade(connection)
 
