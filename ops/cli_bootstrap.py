@@ -11,7 +11,12 @@ from ops.cli_options import DryRun, leave
 
 def bootstrap(
     environment: Annotated[str, typer.Option("--environment", metavar="ENV", help="As in Pulumi.ENV.yaml.")],
-    repository: Annotated[str, typer.Option("--repository", metavar="OWNER/NAME", help="Whose workflows are trusted.")],
+    repository: Annotated[
+        str,
+        typer.Option(
+            "--repository", metavar="OWNER/NAME", help="Whose workflows are trusted; with ids: OWNER@ID/NAME@ID."
+        ),
+    ],
     dry_run: DryRun = False,
 ) -> None:
     """Make an environment's state bucket, KMS key, trust in GitHub and roles; again, it puts right what differs."""

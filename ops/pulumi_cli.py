@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ops import stack_yaml
 from ops.errors import UserError
 from ops.paths import ROOT
 
@@ -25,6 +27,29 @@ class Done:
 
     code: int
     output: str
+
+
+def refuse_without_its_key(stack: str, folder: Path = ROOT) -> None:
+    """Refuse a stack whose file does not say what its secrets are encrypted with.
+
+    `pulumi stack init` writes that into the file of whoever ran it. Where it was not committed, the CLI takes a stack
+    for one with a passphrase (pulumi/pkg/cmd/pulumi/stack/secrets.go) and asks for that, which nobody has.
+
+    Raises
+    ------
+    UserError
+        The file lacks ``secretsprovider`` or ``encryptedkey``, and the environment gives no passphrase.
+    """
+    if any(name in os.environ for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")):
+        return
+    file = folder / f"Pulumi.{stack}.yaml"
+    said = stack_yaml.read(file) if file.is_file() else {}
+    if missing := [name for name in ("secretsprovider", "encryptedkey") if not said.get(name)]:
+        raise UserError(
+            f"{file.name} lacks {' and '.join(missing)}, so the Pulumi CLI would ask for a passphrase that nobody has.",
+            f"`pulumi stack init {stack} --secrets-provider …` wrote both into that file where it was run, as "
+            "./bmx bootstrap says: commit them.",
+        )
 
 
 def pulumi(

@@ -15,13 +15,40 @@ from ops.display import console_for
 from ops.errors import UserError
 from ops.paths import ROOT
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
+_REPOSITORY = re.compile(
+    r"(?P<owner>[A-Za-z0-9][A-Za-z0-9-]*)(?:@(?P<owner_id>[0-9]+))?/(?P<name>[A-Za-z0-9._-]+)(?:@(?P<id>[0-9]+))?"
+)
 _MISSING = frozenset(
     {"404", "NoSuchBucket", "NoSuchEntity", "NotFoundException", "NoSuchPublicAccessBlockConfiguration"}
 )
 _UNSET = frozenset({"NoSuchBucketPolicy", "ServerSideEncryptionConfigurationNotFoundError", *_MISSING})
 _CLOSED = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 _AUDIENCE = "sts.amazonaws.com"
+_WITHOUT_IDS = """\
+  If {repository} was made, renamed or transferred after 15 July 2026, no workflow of it is trusted yet. Then run this
+  again with the ids, as --repository OWNER@ID/NAME@ID, which this prints:
+    gh api repos/{repository} --jq '"\\(.owner.login)@\\(.owner.id)/\\(.name)@\\(.id)"'"""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of GitHub's; its ids and its owner's do not change, and are known or not together."""
+
+    owner: str
+    name: str
+    owner_id: str | None = None
+    id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def immutable(self) -> str | None:
+        """As GitHub writes it into the subjects of repositories that were made or renamed since 15 July 2026.
+
+        Source: GitHub's changelog of 23 April 2026, "Immutable subject claims for GitHub Actions OIDC tokens".
+        """
+        return f"{self.owner}@{self.owner_id}/{self.name}@{self.id}" if self.id else None
 
 
 @dataclass(frozen=True)
@@ -29,7 +56,7 @@ class Plan:
     """What is known of the environment before AWS is asked: from its stack's file."""
 
     environment: str
-    repository: str
+    repository: Repository
     region: str
     prefix: str
     mode: Mode
@@ -44,8 +71,12 @@ def plan(environment: str, repository: str, folder: Path = ROOT) -> Plan:
     UserError
         No such file, or it lacks what is needed; no ``OWNER/NAME``.
     """
-    if not _REPOSITORY.fullmatch(repository):
-        raise UserError(f"{repository!r} is no repository.", "Write --repository OWNER/NAME, as GitHub spells it.")
+    named = _REPOSITORY.fullmatch(repository)
+    if named is None or bool(named["owner_id"]) != bool(named["id"]):
+        raise UserError(
+            f"{repository!r} is no repository.",
+            "Write --repository OWNER/NAME, or OWNER@ID/NAME@ID with both ids, as GitHub spells it.",
+        )
     file = folder / f"Pulumi.{environment}.yaml"
     if not re.fullmatch(r"[a-z][a-z0-9-]*", environment) or environment == "local" or not file.is_file():
         raise UserError(f"There is no environment {environment!r} on AWS: no {file.name} here.")
@@ -54,7 +85,7 @@ def plan(environment: str, repository: str, folder: Path = ROOT) -> Plan:
         mode = config["bluemoxon:database"]["mode"]
         found = Plan(
             environment,
-            repository,
+            Repository(**named.groupdict()),
             config["aws:region"],
             config["bluemoxon:prefix"],
             mode,
@@ -139,8 +170,13 @@ class Bootstrap:
             "PREFIX": self.plan.prefix,
             "STATE_BUCKET": self.bucket,
             "STATE_KEY": key,
-            "REPOSITORY": self.plan.repository,
+            "REPOSITORY": str(self.plan.repository),
         }
+        if self.plan.repository.immutable and self.plan.repository.id:
+            values |= {
+                "IMMUTABLE_REPOSITORY": self.plan.repository.immutable,
+                "REPOSITORY_ID": self.plan.repository.id,
+            }
         for role in ROLES:
             self._role(role, values)
         if not self.changes:
@@ -301,6 +337,9 @@ class Bootstrap:
         self.say("Next:")
         self.say(f"  pulumi login 's3://{self.bucket}?region={region}'")
         self.say(f"  pulumi stack init {environment} --secrets-provider 'awskms://{self.alias}?region={region}'")
+        self.say(f"  git commit Pulumi.{environment}.yaml   # now with secretsprovider and encryptedkey")
+        if self.plan.repository.immutable is None:
+            self.say(_WITHOUT_IDS.format(repository=self.plan.repository))
         for role in ROLES:
             if role.github is not None:
                 self.say(

@@ -26,6 +26,8 @@ class Role:
         On AWS ``bmx-PREFIX-NAME``: no `PREFIX-*`, which is what the deployment may change.
     github
         What is added to the environment's name for the GitHub environment that it trusts; None: people, by MFA.
+    branch
+        The branch from which alone a workflow may take the role; None: any ref, as a pull request's.
     policy
         File of `docs/iam` without suffix; beside it counts the one with `-managed` or `-adopted`, where there is one.
     """
@@ -33,12 +35,13 @@ class Role:
     name: str
     github: str | None
     policy: str
+    branch: str | None = None
 
 
 ROLES = (
-    Role("deploy", "", "deploy"),
+    Role("deploy", "", "deploy", branch="main"),
     Role("preview", "-preview", "preview"),
-    Role("drift", "-drift", "drift"),
+    Role("drift", "-drift", "drift", branch="main"),
     Role("break-glass", None, "break-glass"),
 )
 
@@ -66,6 +69,10 @@ def policies(role: Role, mode: Mode, values: Mapping[str, str]) -> dict[str, str
 def trust(role: Role, values: Mapping[str, str], environment: str) -> str:
     """Give a role's trust policy.
 
+    The subject is never left out: it names the repository and the environment, in both forms that GitHub writes where
+    the repository's ids are known. AWS looks at `repository_id` and `ref` besides ("AWS STS supports validation of
+    identity provider claims", AWS What's New, January 2026).
+
     Raises
     ------
     KeyError
@@ -73,7 +80,15 @@ def trust(role: Role, values: Mapping[str, str], environment: str) -> str:
     """
     if role.github is None:
         return document("trust-break-glass", values)
-    return document("trust", {**values, "GITHUB_ENVIRONMENT": environment + role.github})
+    trusted = json.loads(document("trust", {**values, "GITHUB_ENVIRONMENT": environment + role.github}))
+    claims = trusted["Statement"][0]["Condition"]["StringEquals"]
+    if (immutable := values.get("IMMUTABLE_REPOSITORY")) is not None:
+        subject = f"{ISSUER}:sub"
+        claims[subject] = [claims[subject], claims[subject].replace(values["REPOSITORY"], immutable, 1)]
+        claims[f"{ISSUER}:repository_id"] = values["REPOSITORY_ID"]
+    if role.branch is not None:
+        claims[f"{ISSUER}:ref"] = f"refs/heads/{role.branch}"
+    return json.dumps(trusted, separators=(",", ":"))
 
 
 def document(name: str, values: Mapping[str, str]) -> str:

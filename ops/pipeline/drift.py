@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.errors import UserError
-from ops.pulumi_cli import pulumi
+from ops.pulumi_cli import pulumi, refuse_without_its_key
 
 IN_SYNC, DRIFTED, NOT_LOOKED_AT = 0, 1, 2
 UNEXPECTED_CHANGES = 7
@@ -23,6 +23,7 @@ def drift(stack: str) -> int:
     int
         0: looked at, and nothing differs. 1: drifted, each resource named. 2: it could not be looked at.
     """
+    refuse_without_its_key(stack)
     done = pulumi(["refresh", "--preview-only", "--expect-no-changes", "--json"], stack, capture=True)
     digest = _digest(done.output)
     changes = _changes(digest.get("changeSummary")) if digest else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.cli_options import complain
 from ops.errors import UserError
-from ops.pulumi_cli import PACK, pulumi
+from ops.pulumi_cli import PACK, pulumi, refuse_without_its_key
 
 
 def preview(stack: str, out: Path, state: Path | None) -> int:
@@ -20,9 +20,11 @@ def preview(stack: str, out: Path, state: Path | None) -> int:
     Raises
     ------
     UserError
-        The CLI printed no JSON, or the state could not be read.
+        The CLI printed no JSON, the state could not be read, or the stack's file does not say what its secrets are
+        encrypted with.
     """
     out.unlink(missing_ok=True)
+    refuse_without_its_key(stack)
     if state is not None:
         exported = pulumi(["stack", "export"], stack, capture=True)
         if exported.code:
@@ -40,7 +42,14 @@ def preview(stack: str, out: Path, state: Path | None) -> int:
 
 
 def up(stack: str) -> int:
-    """Deploy under the policy pack; end as the CLI ended."""
+    """Deploy under the policy pack; end as the CLI ended.
+
+    Raises
+    ------
+    UserError
+        The stack's file does not say what its secrets are encrypted with.
+    """
+    refuse_without_its_key(stack)
     return pulumi(["up", "--yes", PACK], stack).code
 
 

@@ -43,4 +43,6 @@ def pulumi(tmp_path, monkeypatch):
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    # This repository's stacks were never initialised: their files lack what `pulumi stack init` writes.
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
     return FakePulumi(folder)

@@ -7,14 +7,14 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from ops.bootstrap.command import Bootstrap, Plan, plan
+from ops.bootstrap.command import Bootstrap, Plan, Repository, plan
 from ops.bootstrap.roles import ISSUER, ROLES, role_name
 from ops.cli import app
 from ops.errors import UserError
 
 ACCOUNT, REGION = "123456789012", "us-west-2"
 BUCKET, ALIAS = f"bmx-shop-staging-state-{ACCOUNT}", "alias/bmx-shop-staging-state"
-WANTED = Plan("staging", "owner/name", REGION, "shop-staging", "adopted", (ACCOUNT,))
+WANTED = Plan("staging", Repository("owner", "name"), REGION, "shop-staging", "adopted", (ACCOUNT,))
 
 
 def client(service):
@@ -133,7 +133,29 @@ def test_the_command_line_takes_the_environments_file_and_refuses_the_placeholde
 
 
 def test_the_plan_is_the_stacks_own():
-    assert plan("staging", "o/n") == Plan("staging", "o/n", REGION, "bluemoxon-staging", "adopted", ("111111111111",))
+    assert plan("staging", "o/n") == Plan(
+        "staging", Repository("o", "n"), REGION, "bluemoxon-staging", "adopted", ("111111111111",)
+    )
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_repository_with_its_ids_is_trusted_by_both_its_names_and_without_them_it_is_said_who_is_not():
+    known = plan("staging", "owner@12/name@34").repository
+    assert (str(known), known.immutable) == ("owner/name", "owner@12/name@34")
+    _, unknown = boot()
+    assert any("made, renamed or transferred after 15 July 2026" in line for line in unknown)
+    _, said = boot(Plan(**{**vars(WANTED), "repository": known}))
+    assert not any("15 July 2026" in line for line in said)
+    found = client("iam").get_role(RoleName="bmx-shop-staging-deploy")["Role"]["AssumeRolePolicyDocument"]
+    claims = found["Statement"][0]["Condition"]["StringEquals"]
+    assert claims[f"{ISSUER}:sub"] == [f"repo:{named}:environment:staging" for named in (str(known), known.immutable)]
+    assert (claims[f"{ISSUER}:repository_id"], claims[f"{ISSUER}:ref"]) == ("34", "refs/heads/main")
+
+
+@pytest.mark.usefixtures("aws")
+def test_it_is_said_that_what_stack_init_writes_must_be_committed():
+    _, said = boot()
+    assert any(line.startswith("  git commit Pulumi.staging.yaml") and "encryptedkey" in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +166,9 @@ def test_the_plan_is_the_stacks_own():
         ("../x", "o/n", "no environment"),
         ("staging", "name", "is no repository"),
         ("staging", "owner/*", "is no repository"),
+        ("staging", "owner@12/name", "is no repository"),
+        ("staging", "owner/name@34", "is no repository"),
+        ("staging", "owner@x/name@34", "is no repository"),
     ],
 )
 def test_what_cannot_be_is_refused(environment, repository, sentence):

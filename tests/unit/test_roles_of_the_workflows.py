@@ -247,11 +247,19 @@ def test_a_role_trusts_one_environment_of_one_repository_and_nothing_wider(role)
     (statement,) = json.loads(trust(role, VALUES, "staging"))["Statement"]
     assert statement["Principal"] == {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{ISSUER}"}
     assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRoleWithWebIdentity")
-    assert statement["Condition"] == {
-        "StringEquals": {
-            f"{ISSUER}:aud": "sts.amazonaws.com",
-            f"{ISSUER}:sub": f"repo:owner/name:environment:staging{role.github}",
-        }
+    branch = {f"{ISSUER}:ref": "refs/heads/main"} if role.name in {"deploy", "drift"} else {}
+    subject = f"repo:owner/name:environment:staging{role.github}"
+    claims = {f"{ISSUER}:aud": "sts.amazonaws.com", f"{ISSUER}:sub": subject} | branch
+    assert statement["Condition"] == {"StringEquals": claims}
+
+
+def test_where_the_ids_are_known_both_forms_of_the_subject_are_trusted_and_the_id_is_asked_for():
+    ids = {"IMMUTABLE_REPOSITORY": "owner@12/name@34", "REPOSITORY_ID": "34"}
+    (statement,) = json.loads(trust(BY_NAME["preview"], VALUES | ids, "staging"))["Statement"]
+    assert statement["Condition"]["StringEquals"] == {
+        f"{ISSUER}:aud": "sts.amazonaws.com",
+        f"{ISSUER}:sub": [f"repo:{named}:environment:staging-preview" for named in ("owner/name", "owner@12/name@34")],
+        f"{ISSUER}:repository_id": "34",
     }
 
 
