@@ -44,9 +44,9 @@ install() {
     printf '%s\n' "$wanted" >"$stamp"
 }
 
-# `test` needs the test tools as well; they include everything that the other commands need.
+# `test` and `bench` need the test tools as well; they include everything that the other commands need.
 case "${1-}" in
-test) install dev ;;
+test | bench) install dev ;;
 *) [ -f "$venv/.installed-dev" ] && [ "$(cat "$venv/.installed-dev")" = "$(cksum <"$root/requirements/dev.txt")" ] || install local ;;
 esac
 

@@ -129,6 +129,16 @@ def test(
     leave(lambda: testing.run(suites or [], everything=everything, keyword=keyword, lint=lint))
 
 
+@app.command(epilog="Example: ./bmx bench imaging            Example: ./bmx bench")
+def bench(
+    name: Annotated[str | None, typer.Argument(help="A file of benchmarks/, without .py [default: each].")] = None,
+) -> None:
+    """Measure: ratios and spreads of one run on this machine, which stands in the answer."""
+    from ops import benchmarks  # noqa: PLC0415
+
+    leave(lambda: benchmarks.run(name))
+
+
 @app.command(
     epilog="Example: ./bmx guard preview.json --state export.json            "
     "Example: ./bmx guard preview.json --allow 'iam-widened=the new flow thumbnails'            "

@@ -317,7 +317,9 @@ class Walk(Drive):
         try:
             yield
         finally:
-            with suppress(self.functions.exceptions.ResourceNotFoundException):
+            # Lambda refuses to enable a mapping whose queue is gone.
+            gone = self.functions.exceptions
+            with suppress(gone.ResourceNotFoundException, gone.InvalidParameterValueException):
                 self.functions.update_event_source_mapping(UUID=mapping, Enabled=True)
 
     @contextmanager

@@ -17,7 +17,8 @@ from tests.e2e.losing import Walk
 from tests.e2e.pictures import small_photo
 from tests.turns import share
 
-pytestmark = pytest.mark.slow
+# Days pass for a job, and twice a deployment: on a busy machine that is long.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ENDED = ("completed", "failed")
 WAITS_FOR_NOTHING = (*ENDED, "permanently_failed")
