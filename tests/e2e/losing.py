@@ -79,8 +79,14 @@ class Walk(Drive):
         self.begun = self.cloud.clock.utcnow()
 
     def advance(self, length: timedelta) -> None:
+        """Move the clock between invocations: one that runs would have used up its time."""
+        self.come_to_rest()
         self.cloud.clock.advance(length.total_seconds())
         time.sleep(1.2)  # schedules, mappings and alarms look at the clock twice a second
+        self.come_to_rest()
+
+    def come_to_rest(self) -> None:
+        eventually(lambda: not sum(self.cloud.runtime._in_flight.values()), "a function does not end", 90)
 
     def until(self, condition: Callable[[], bool], within: timedelta, what: str) -> None:
         """Let time pass until it holds, at the latest `within` from when it began."""
