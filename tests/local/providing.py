@@ -228,15 +228,20 @@ def _urn(kind: str, name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def provider_and_cloud() -> Iterator[tuple[str, str]]:
-    """Serve moto and the provider over it: addresses of both.
+def sqs_as_aws() -> Iterator[None]:
+    """Not for the session: it holds for the whole process, where later files send what it refuses."""
+    patches = sqs.install()
+    yield
+    patches.undo()
 
-    Not for the session: what is put in moto's place is for the whole process, so for the files after this one too.
-    """
+
+@pytest.fixture(scope="session")
+def provider_and_cloud() -> Iterator[tuple[str, str]]:
+    """Serve moto and the provider over it, once: addresses of both."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    added = [each.install() for each in (apigateway, ec2, rds_groups, rds_record, sqs)]
+    added = [each.install() for each in (apigateway, ec2, rds_groups, rds_record)]
     serving = serve(endpoint, CREDENTIALS)
     yield endpoint, serving.address
     serving.stop()
@@ -246,7 +251,7 @@ def provider_and_cloud() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def providing(provider_and_cloud: tuple[str, str]) -> Providing:
+def providing(provider_and_cloud: tuple[str, str], sqs_as_aws: None) -> Providing:
     """Return a client of the provider over an empty cloud."""
     endpoint, address = provider_and_cloud
     urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310

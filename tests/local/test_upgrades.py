@@ -87,7 +87,9 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, provider_and_cloud: tuple[str, str]) -> Iterator[Running]:
+def running(
+    tmp_path_factory: pytest.TempPathFactory, provider_and_cloud: tuple[str, str], sqs_as_aws: None
+) -> Iterator[Running]:
     """Deploy the program once; the tests go on from one another's end, in any order."""
     endpoint, address = provider_and_cloud
     emptied = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")  # noqa: S310
