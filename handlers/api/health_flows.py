@@ -76,7 +76,8 @@ def queue_health(flow: RegisteredFlow, seen: Seen) -> QueueHealth:
         troubles.append(_metrics_trouble(seen.metrics.error, seen.role))
     said = troubles or [Trouble("reachable", "Reachable: both queues answer, and the mapping delivers.", "healthy")]
     status = worst(*(each.status for each in said))
-    first, *others = sorted(said, key=lambda each: each.status != status)
+    worst_first = sorted(said, key=lambda each: each.status != status)
+    first = worst_first[0]
     return QueueHealth(
         status=status,
         queue_name=flow.queue_name,
@@ -93,7 +94,7 @@ def queue_health(flow: RegisteredFlow, seen: Seen) -> QueueHealth:
         error=first.error,
         diagnosis=" ".join(dict.fromkeys(each.words for each in said)),
         diagnosis_code=first.code,
-        diagnosis_codes=list(dict.fromkeys(each.code for each in (first, *others))),
+        diagnosis_codes=list(dict.fromkeys(each.code for each in worst_first)),
     )
 
 

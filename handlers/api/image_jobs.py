@@ -70,8 +70,8 @@ def retry(parts: Parts, job_id: UUID, *, now: datetime) -> jobs.Job:
         with parts.database.begin() as connection:
             job = jobs.find(connection, job_id)
             if job is not None and job.status in LEASE_ENDED.before:
-                jobs.free(connection, job, now=now)  # as the sweeper does, which may be off
-            job = jobs.retry(connection, job_id, now=now) or jobs.find(connection, job_id)
+                job = jobs.free(connection, job, now=now) or job  # as the sweeper does, which may be off
+            job = jobs.retry(connection, job_id, now=now) or job
     except IntegrityError:
         # The unique index: at most one active job a picture.
         raise ProblemError(HTTPStatus.CONFLICT, "Another job is at work on this job's photograph.") from None

@@ -185,6 +185,10 @@ def _move(transition: Transition, *where: sa.ColumnElement[bool], now: datetime,
 _NO_LEASE: dict[str, Any] = {"lease_id": None, "lease_expires_at": None}
 
 
+def _nobody_at_work(now: datetime) -> sa.ColumnElement[bool]:
+    return table.c.lease_expires_at.is_(None) | (table.c.lease_expires_at <= now)
+
+
 def find(connection: sa.Connection, job_id: UUID) -> Job | None:
     """Return a job, or ``None``."""
     return _one(connection, sa.select(table).where(table.c.id == job_id))
@@ -214,10 +218,9 @@ def accept(connection: sa.Connection, book_id: int, requested_image_id: int, *, 
     )
     same_source = (table.c.book_id == book_id) & (table.c.source_image_id == source)
     waiting = sa.select(table.c.id).where(same_source, table.c.status.in_(states.ACCEPT_AGAIN.before)).limit(1)
-    given_up = table.c.status == "permanently_failed"
     try:
         with connection.begin_nested():
-            again = _one(
+            accepted = _one(
                 connection,
                 _move(
                     states.ACCEPT_AGAIN,
@@ -232,18 +235,17 @@ def accept(connection: sa.Connection, book_id: int, requested_image_id: int, *, 
                 ),
             )
     except IntegrityError:
-        again = None  # another job of this source is under way: that one is the answer
-    if again is not None:
-        return again
-    row = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["book_id", "source_image_id"],
-            index_where=active_job_index.dialect_options["postgresql"]["where"],
-            set_=asked,
-        ).returning(table)
-    ).one()
-    accepted = _job(row)
-    _supersede(connection, table.c.source_image_id == source, table.c.id != accepted.id, given_up, now=now)
+        accepted = None  # another job of this source is under way: that one is the answer
+    if accepted is None:
+        row = connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["book_id", "source_image_id"],
+                index_where=active_job_index.dialect_options["postgresql"]["where"],
+                set_=asked,
+            ).returning(table)
+        ).one()
+        accepted = _job(row)
+    _supersede(connection, same_source, table.c.status == "permanently_failed", now=now)
     return accepted
 
 
@@ -439,14 +441,13 @@ def _refusal(job: Job, message: Message) -> Literal["finished", "stale", "spent"
 
 def _claim(job_id: UUID, message: Message, now: datetime, lease: timedelta, max_attempts: int) -> Any:
     counts = table.c.message_number == message.number
-    nobody_at_work = table.c.lease_expires_at.is_(None) | (table.c.lease_expires_at <= now)
     # Sent back by an operator: by our command, which counts, or by SQS itself, which gives it a new time.
     marked = table.c.redrives < message.redrives
     # Rows of the old system may lack every time.
     ended_at = sa.func.coalesce(table.c.completed_at, table.c.updated_at, table.c.created_at, _LONG_AGO)
     sent_back = marked | (counts & (ended_at < message.sent_at)) if message.sent_at else marked
     due = marked | (counts & (table.c.attempt_count < max_attempts))
-    takes = due & nobody_at_work & table.c.status.in_(states.CLAIM.before)
+    takes = due & _nobody_at_work(now) & table.c.status.in_(states.CLAIM.before)
     revives = sent_back & table.c.status.in_(states.REVIVE.before)
     return (
         sa.update(table)
@@ -601,15 +602,7 @@ def cancel_for(connection: sa.Connection, image_id: int, *, now: datetime) -> bo
     Before the row goes: the foreign key forgets which picture a job was for. A worker at one of them loses its lease
     by this, so it writes nothing, and its message finds an ended job.
     """
-    ends = _move(
-        states.CANCEL,
-        table.c.source_image_id == image_id,
-        now=now,
-        **_NO_LEASE,
-        failure_reason=DELETED,
-        completed_at=now,
-    )
-    return connection.execute(ends).first() is not None
+    return bool(_cancel(connection, table.c.source_image_id == image_id, now=now))
 
 
 def discard(connection: sa.Connection, job_id: UUID, message: Message, *, who: str, now: datetime) -> Job | None:
@@ -617,7 +610,6 @@ def discard(connection: sa.Connection, job_id: UUID, message: Message, *, who: s
 
     Returns the row, or ``None`` where another message of the job counts, or it has ended otherwise.
     """
-    nobody_at_work = table.c.lease_expires_at.is_(None) | (table.c.lease_expires_at <= now)
     return _one(
         connection,
         _move(
@@ -626,7 +618,7 @@ def discard(connection: sa.Connection, job_id: UUID, message: Message, *, who: s
             table.c.message_number == message.number,
             # A redrive that could not delete the letter leaves a copy, which is not the message that counts.
             table.c.redrives <= message.redrives,
-            nobody_at_work,
+            _nobody_at_work(now),
             now=now,
             **_NO_LEASE,
             completed_at=now,
@@ -638,9 +630,11 @@ def discard(connection: sa.Connection, job_id: UUID, message: Message, *, who: s
 def cancel_without_source(connection: sa.Connection, *, now: datetime) -> list[Job]:
     """End every job that nobody is at work on and whose photograph is gone, but not by `cancel_for`: by SQL, or before
     this system."""
-    nobody_at_work = table.c.lease_expires_at.is_(None) | (table.c.lease_expires_at <= now)
-    gone = table.c.source_image_id.is_(None)
-    ends = _move(states.CANCEL, gone, nobody_at_work, now=now, **_NO_LEASE, failure_reason=DELETED, completed_at=now)
+    return _cancel(connection, table.c.source_image_id.is_(None), _nobody_at_work(now), now=now)
+
+
+def _cancel(connection: sa.Connection, *where: sa.ColumnElement[bool], now: datetime) -> list[Job]:
+    ends = _move(states.CANCEL, *where, now=now, **_NO_LEASE, failure_reason=DELETED, completed_at=now)
     return [_job(row) for row in connection.execute(ends)]
 
 

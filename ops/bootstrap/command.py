@@ -50,6 +50,14 @@ class Repository:
         """
         return f"{self.owner}@{self.owner_id}/{self.name}@{self.id}" if self.id else None
 
+    @property
+    def values(self) -> dict[str, str]:
+        """What the roles' trust policies are filled with."""
+        named = {"REPOSITORY": str(self)}
+        if self.immutable is None or self.id is None:
+            return named
+        return {**named, "IMMUTABLE_REPOSITORY": self.immutable, "REPOSITORY_ID": self.id}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -170,13 +178,8 @@ class Bootstrap:
             "PREFIX": self.plan.prefix,
             "STATE_BUCKET": self.bucket,
             "STATE_KEY": key,
-            "REPOSITORY": str(self.plan.repository),
+            **self.plan.repository.values,
         }
-        if self.plan.repository.immutable and self.plan.repository.id:
-            values |= {
-                "IMMUTABLE_REPOSITORY": self.plan.repository.immutable,
-                "REPOSITORY_ID": self.plan.repository.id,
-            }
         for role in ROLES:
             self._role(role, values)
         if not self.changes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from components.schedule import silence
 from flows import catalogue
@@ -22,18 +22,7 @@ UploadState = Literal["reserved", "uploaded"]
 Thing = Literal[
     "message", "row", "photograph", "object", "secret", "function", "schedule", "mapping", "queue", "permission"
 ]
-JOB_THINGS: tuple[Thing, ...] = (
-    "message",
-    "row",
-    "photograph",
-    "object",
-    "secret",
-    "function",
-    "schedule",
-    "mapping",
-    "queue",
-    "permission",
-)
+JOB_THINGS: tuple[Thing, ...] = get_args(Thing)
 UPLOAD_THINGS: tuple[Thing, ...] = ("row", "object", "secret", "function", "schedule", "permission")
 WORDS: dict[Thing, str] = {
     "message": "its message",
@@ -343,7 +332,7 @@ UPLOADS: Final = (
 def uncovered() -> list[tuple[str, Thing]]:
     """Return the states and things of which the table says nothing."""
     wanted: list[tuple[str, Thing]] = [(state, thing) for state in STATES for thing in JOB_THINGS]
-    wanted += [(state, thing) for state in ("reserved", "uploaded") for thing in UPLOAD_THINGS]
+    wanted += [(state, thing) for state in get_args(UploadState) for thing in UPLOAD_THINGS]
     said = {(state, thing) for loss in (*JOBS, *UPLOADS) for state in loss.states for thing in loss.gone}
     return [pair for pair in wanted if pair not in said]
 

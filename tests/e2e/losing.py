@@ -11,8 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from flows import catalogue
 from handlers.common.jobs import MAX_SENDS, SEND_GRACE
 from ops import alarms, health
@@ -22,7 +20,7 @@ from ops.photos import Photo
 from tests.deployed import Deployed
 from tests.e2e.drive import Drive
 from tests.e2e.pictures import photo_of, small_photo
-from tests.e2e.waiting import eventually
+from tests.e2e.waiting import eventually, kill, nobody_polls, wait_until_processing
 
 PREFIX = "bluemoxon-local"
 FLOW = catalogue(PREFIX)[0]
@@ -47,9 +45,7 @@ class Walk(Drive):
     def clear(self) -> None:
         """Delete every book, and let every alarm come to rest."""
         self.execute("delete from books")
-        self.advance(timedelta(minutes=2))
-        for name in (FLOW.queue_name(PREFIX), FLOW.dead_letter_queue_name(PREFIX)):
-            self.sqs.purge_queue(QueueUrl=self.url(name))
+        self.purge()
         for _ in range(10):
             told = self.on() & {each.name for each in WATCHERS} | self.codes() - {"reachable"}
             if not told:
@@ -153,16 +149,14 @@ class Walk(Drive):
 
     @contextmanager
     def _pending(self) -> Iterator[dict[str, Any]]:
-        with self.nobody_polls():
+        with nobody_polls(self.deployed.handle, WORKER):
             yield self.accepted()
 
     @contextmanager
     def _processing(self) -> Iterator[dict[str, Any]]:
         answer = self.accepted(photo_of(self.folder, (4000, 3000)))
-        job_id = answer["job"]["id"]
-        while self.status(job_id) == "pending":
-            time.sleep(0.02)
-        self.kill(WORKER)
+        wait_until_processing(self.api, answer["job"]["id"])
+        kill(self.cloud, WORKER)
         time.sleep(1)
         yield answer
 
@@ -200,7 +194,7 @@ class Walk(Drive):
 
     @contextmanager
     def _failed(self) -> Iterator[dict[str, Any]]:
-        with self.nobody_polls():
+        with nobody_polls(self.deployed.handle, WORKER):
             answer = self.accepted()
             self.delete_photograph(answer)
         yield answer
@@ -252,11 +246,11 @@ class Walk(Drive):
 
     def never_send(self, answer: dict[str, Any]) -> None:
         """Leave what the API leaves that dies between the commit of the job and its message."""
-        self.purge(answer)
+        self.purge()
         never = "update image_processing_jobs set sent_at = null, send_after = null, message_number = 0 where id = %s"
         self.execute(never, (answer["job"]["id"],))
 
-    def purge(self, _: dict[str, Any]) -> None:
+    def purge(self, _: dict[str, Any] | None = None) -> None:
         """Delete every message of the flow, those that are being delivered too, as the console does."""
         self.advance(timedelta(minutes=1))  # between two purges
         for name in (FLOW.queue_name(PREFIX), FLOW.dead_letter_queue_name(PREFIX)):
@@ -292,17 +286,10 @@ class Walk(Drive):
         """Delete where the database is; a process that has a connection would not notice."""
         self.secrets.delete_secret(SecretId=self.deployed.stack.output("database_secret_arn"), RecoveryWindowInDays=7)
         for function in (API, SWEEPER, WORKER):
-            self.kill(function)
+            kill(self.cloud, function)
 
     def restore_secret(self) -> None:
         self.secrets.restore_secret(SecretId=self.deployed.stack.output("database_secret_arn"))
-
-    def kill(self, function: str) -> None:
-        """Kill the processes of a function."""
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                if child.environ().get("AWS_LAMBDA_FUNCTION_NAME") == function:
-                    child.kill()
 
     def up(self) -> None:
         """Make what is not there again, as an operator does."""
@@ -312,21 +299,6 @@ class Walk(Drive):
     def mapping(self) -> str:
         [mapping] = self.functions.list_event_source_mappings(FunctionName=WORKER)["EventSourceMappings"]
         return str(mapping["UUID"])
-
-    @contextmanager
-    def nobody_polls(self) -> Iterator[None]:
-        """Keep the worker from the queue; a mapping that was taken away meanwhile stays away."""
-        mapping = self.mapping()
-        self.functions.update_event_source_mapping(UUID=mapping, Enabled=False)
-        state = lambda: self.functions.get_event_source_mapping(UUID=mapping)["State"]  # noqa: E731
-        eventually(lambda: state() == "Disabled", "still polling")
-        try:
-            yield
-        finally:
-            # Lambda refuses to enable a mapping whose queue is gone.
-            gone = self.functions.exceptions
-            with suppress(gone.ResourceNotFoundException, gone.InvalidParameterValueException):
-                self.functions.update_event_source_mapping(UUID=mapping, Enabled=True)
 
     @contextmanager
     def denied(self, role: str, *actions: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ from ops.client import ApiClient
 from ops.paths import ROOT
 from tests.deployed import Deployed
 from tests.e2e.pictures import small_photo
-from tests.e2e.waiting import failing, nobody_polls
+from tests.e2e.waiting import failing, lines, nobody_polls
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ class Queues:
     """The flow's two queues and its worker's invocations, as an administrator sees them."""
 
     def __init__(self, deployed: Deployed) -> None:
-        self.sqs, self.logs = deployed.cloud.client("sqs"), deployed.cloud.client("logs")
+        self.sqs, self.cloud = deployed.cloud.client("sqs"), deployed.cloud
         self.dead = self.sqs.get_queue_url(QueueName=FLOW.dead_letter_queue_name(PREFIX))["QueueUrl"]
 
     def dead_letters(self) -> int:
@@ -85,8 +85,7 @@ class Queues:
 
     def reports(self) -> int:
         """How many invocations of the worker have ended and been written down."""
-        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{ROLE}")
-        return sum(event["message"].startswith("REPORT") for page in pages for event in page["events"])
+        return sum(line.startswith("REPORT") for line in lines(self.cloud, f"/aws/lambda/{ROLE}"))
 
     def drop(self, job_id: str) -> None:
         """Delete the job's dead letter, if one is there: a test that failed leaves nothing to others."""
@@ -211,7 +210,5 @@ def waiting(sqs: Any, url: str) -> int:
 def entries(deployed: Deployed, message_id: str) -> list[dict[str, Any]]:
     """What the operators' log says of a message."""
     group = deployed.stack.output("operations_log_group")
-    logs = deployed.cloud.client("logs")
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-    found = [json.loads(event["message"]) for page in pages for event in page["events"]]
+    found = [json.loads(line) for line in lines(deployed.cloud, group)]
     return [entry for entry in found if message_id in [each["id"] for each in entry.get("messages", [])]]

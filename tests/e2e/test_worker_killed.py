@@ -5,35 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import psutil
-
 from flows import catalogue
-from ops.client import ApiClient
 from tests.e2e.conftest import Deployed
 from tests.e2e.pictures import photo_of
-from tests.e2e.waiting import finished
+from tests.e2e.waiting import finished, kill, wait_until_processing
 
 FLOW = catalogue("bluemoxon-local")[0]
-
-
-def workers(function: str) -> list[psutil.Process]:
-    """The processes of a function that run now."""
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if child.environ().get("AWS_LAMBDA_FUNCTION_NAME") == function:
-                found.append(child)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
-def wait_until_processing(api: ApiClient, job_id: str) -> None:
-    deadline = time.monotonic() + 60
-    while (status := api.job(job_id)["status"]) != "processing":
-        assert status == "pending", status
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_after_redelivery_the_job_completes_and_there_is_one_processed_picture(
@@ -44,10 +21,7 @@ def test_after_redelivery_the_job_completes_and_there_is_one_processed_picture(
     photo = photo_of(tmp_path, (4000, 3000))  # large enough to be caught at work
     job_id = api.upload(book["id"], photo.path, photo.content_type)["job"]["id"]
     wait_until_processing(api, job_id)
-    killed = workers(FLOW.function_name("bluemoxon-local"))
-    assert killed
-    for process in killed:
-        process.kill()
+    assert kill(deployed.cloud, FLOW.function_name("bluemoxon-local"))
     time.sleep(1)
     assert api.job(job_id)["status"] == "processing"  # the row does not know that its worker is gone
 

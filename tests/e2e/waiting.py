@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +39,22 @@ def lines(cloud: Cloud, group: str) -> list[str]:
     return [event["message"] for page in pages for event in page["events"]]
 
 
+def wait_until_processing(api: ApiClient, job_id: str) -> None:
+    deadline = time.monotonic() + 60
+    while (status := api.job(job_id)["status"]) != "processing":
+        assert status == "pending", status
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def kill(cloud: Cloud, function: str) -> list[int]:
+    """Kill the processes of a function; their ids."""
+    killed = cloud.runtime.processes(function)
+    for process in killed:
+        os.kill(process, signal.SIGKILL)
+    return killed
+
+
 @contextmanager
 def failing(cloud: Cloud, flow: Flow, prefix: str) -> Iterator[None]:
     """Let a delivery fail, and the time pass after which it must have ended; afterwards the queue is empty."""
@@ -59,7 +77,10 @@ def failing(cloud: Cloud, flow: Flow, prefix: str) -> Iterator[None]:
 
 @contextmanager
 def nobody_polls(stack: StackHandle, function: str) -> Iterator[None]:
-    """While the mapping of a function is disabled, its messages are the test's own."""
+    """While the mapping of a function is disabled, its messages are the test's own.
+
+    A mapping that is taken away meanwhile, or whose queue is, stays as it is then.
+    """
     functions = stack.client("lambda")
     (mapping,) = functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
     functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
@@ -69,4 +90,6 @@ def nobody_polls(stack: StackHandle, function: str) -> Iterator[None]:
         )
         yield
     finally:
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        gone = functions.exceptions
+        with suppress(gone.ResourceNotFoundException, gone.InvalidParameterValueException):
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)

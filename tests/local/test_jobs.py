@@ -277,6 +277,16 @@ def test_a_job_sent_back_from_the_dead_letters_gives_way_to_a_newer_one(database
     assert (taken.outcome, taken.job.status) == ("finished", "failed")
 
 
+def test_a_job_given_up_ends_too_when_one_beside_it_that_could_not_be_queued_is_asked_for_again(database, book):
+    given_up, waits = dead(database, book), create(database, book)
+    with database.begin() as connection:  # as the system before this one left them
+        for job, status in ((given_up, "permanently_failed"), (waits, "queue_failed")):
+            changed = sa.update(image_processing_jobs).where(image_processing_jobs.c.id == job.id)
+            connection.execute(changed.values(status=status))
+        assert jobs.accept(connection, book, 1, now=LATER).id == waits.id
+    assert (row(database, given_up).status, row(database, waits).status) == ("failed", "pending")
+
+
 def test_a_job_given_up_beside_a_newer_one_ends_when_it_is_sent_back(database, book):
     job = dead(database, book)
     create(database, book)

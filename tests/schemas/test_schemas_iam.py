@@ -15,17 +15,10 @@ import pytest
 
 from local.engine.values import unwrap
 from ops.bootstrap.roles import FOLDER, document
+from tests.environment import VALUES
 from tests.program.stacks import STACKS, deployed
 
-VALUES = {
-    "ACCOUNT": "123456789012",
-    "REGION": "us-west-2",
-    "PREFIX": "shop-staging",
-    "STATE_BUCKET": "shop-state",
-    "STATE_KEY": "0000-1111",
-    "REPOSITORY": "owner/name",
-    "GITHUB_ENVIRONMENT": "staging",
-}
+FILLED = VALUES | {"GITHUB_ENVIRONMENT": "staging"}
 
 # "AWS global condition context keys": known to every action, and so not in the reference.
 GLOBAL = {"aws:multifactorauthpresent", "aws:securetransport", "aws:sourceaccount", "aws:sourcearn"}
@@ -161,7 +154,7 @@ def listed(value: Any) -> list[Any]:
 def ours() -> Iterator[tuple[str, str]]:
     """Give every policy: a name, and the document."""
     for path in sorted(FOLDER.glob("*.json")):
-        yield f"docs/iam/{path.name}", document(path.stem, VALUES)
+        yield f"docs/iam/{path.name}", document(path.stem, FILLED)
     for stack in STACKS:
         for state in deployed(stack).resources.values():
             inputs = unwrap(state.inputs)

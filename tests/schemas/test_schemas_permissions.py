@@ -11,19 +11,12 @@ import pytest
 from local import iam_policy
 from local.iam_policy import Access, Principal, action_matches, decide, parse
 from ops.bootstrap.roles import ROLES, Mode, policies
+from tests.environment import ACCOUNT, VALUES
 from tests.program.stacks import deployed
 from tests.schemas.published import permissions
 from tests.schemas.translation import TABLES
 
 DEPLOY = next(role for role in ROLES if role.name == "deploy")
-VALUES = {
-    "ACCOUNT": "123456789012",
-    "REGION": "us-west-2",
-    "PREFIX": "shop-staging",
-    "STATE_BUCKET": "shop-state",
-    "STATE_KEY": "0000-1111",
-    "REPOSITORY": "owner/name",
-}
 # Only the local stack's database is `managed`; what it makes is what such an environment makes on AWS.
 MODES: dict[Mode, str] = {"adopted": "staging", "external": "prod", "managed": "local"}
 
@@ -210,7 +203,7 @@ def test_a_permission_that_is_taken_out_is_missed_by_name(mode, action):
 @pytest.mark.parametrize("action", TO_ACTIVATE_LOGGING)
 def test_the_deployment_may_activate_a_stages_access_log(mode, action):
     statements = [each for name, text in documents(mode).items() for each in parse(text, name, "identity")]
-    assert decide(Principal(VALUES["ACCOUNT"]), Access(action, "*", {}), statements, ()).allowed
+    assert decide(Principal(ACCOUNT), Access(action, "*", {}), statements, ()).allowed
 
 
 @pytest.fixture(autouse=True)

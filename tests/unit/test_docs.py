@@ -27,7 +27,7 @@ def test_no_state_of_a_job_or_an_upload_is_without_a_word_on_each_thing_that_can
 def test_what_does_not_end_by_itself_within_an_hour_is_told_to_somebody(loss) -> None:
     ends_soon = loss.within is not None and loss.within <= timedelta(hours=1, minutes=15)
     ended = set(loss.states) <= {"completed", "failed"}
-    kept_for_its_caller = loss.states == ("reserved",) or losses.UPLOADED in (loss.end or "") or "object" in loss.gone
+    kept_for_its_caller = loss in losses.UPLOADS and loss.end is not None
     assert ends_soon or ended or kept_for_its_caller or (loss.told and loss.person)
 
 

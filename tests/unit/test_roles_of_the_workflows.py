@@ -9,16 +9,8 @@ from local import iam_policy
 from local.iam_policy import Access, Principal, decide, parse
 from ops.bootstrap.roles import FOLDER, ISSUER, ROLES, policies, role_name, trust
 from ops.paths import ROOT
+from tests.environment import ACCOUNT, VALUES
 
-ACCOUNT = "123456789012"
-VALUES = {
-    "ACCOUNT": ACCOUNT,
-    "REGION": "us-west-2",
-    "PREFIX": "shop-staging",
-    "STATE_BUCKET": "shop-state",
-    "STATE_KEY": "0000-1111",
-    "REPOSITORY": "owner/name",
-}
 LONGEST_INLINE = 10_240  # of all inline policies of a role: IAM's quotas
 BY_NAME = {role.name: role for role in ROLES}
 
