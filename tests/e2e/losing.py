@@ -28,7 +28,7 @@ WORKER, SWEEPER = FLOW.function_name(PREFIX), f"{PREFIX}-job-sweeper"
 API, RULE = f"{PREFIX}-api", SWEEPER
 WATCHERS = {told for loss in (*JOBS, *UPLOADS) for told in loss.told if told.by == "alarm"}
 STEP = timedelta(minutes=5, seconds=1)
-DELIVERY = timedelta(seconds=FLOW.visibility_timeout + 1)
+DELIVERY = timedelta(seconds=FLOW.visibility_timeout + 2)
 Taking = Callable[[dict[str, Any]], None]
 
 
@@ -328,7 +328,7 @@ class Walk(Drive):
 
 
 def _step(left: timedelta) -> timedelta:
-    """How far the clock goes at once: over days, then from delivery to delivery, then from sweep to sweep."""
+    """How far the clock goes at once: over days, then twice for each delivery, so that none is late, then by sweeps."""
     if left > 8 * DELIVERY:
         return left - 4 * DELIVERY
-    return min(DELIVERY if left > DELIVERY else STEP, left)
+    return min(DELIVERY / 2 if left > DELIVERY / 2 else STEP, left)
