@@ -282,7 +282,7 @@ JOBS: Final = (
     ),
     Loss(
         ("completed", "failed"),
-        ("message", "photograph", "object", "secret", "function", "schedule", "mapping", "queue", "permission"),
+        ("message", "photograph", "object", "function", "schedule", "mapping", "queue", "permission", "secret"),
         "nothing: it has ended",
     ),
 )
